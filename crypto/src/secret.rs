@@ -1,0 +1,83 @@
+//! Secret bytes: wiped when dropped, never printed, compared in constant time, never copied.
+//!
+//! SPEC.md section 2.4. Every secret key of the crate is a newtype over [`Secret`], so that a key made for
+//! one use has a type which nothing else accepts. They are deliberately neither `Clone` nor serializable:
+//! a secret leaves only sealed, or through a method called `expose` that is easy to search for.
+
+use std::fmt;
+
+use rand_core::CryptoRng;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// `N` secret bytes, 32 unless said otherwise.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Secret<const N: usize = 32>([u8; N]);
+
+impl<const N: usize> Secret<N> {
+    pub(crate) fn new(mut bytes: [u8; N]) -> Self {
+        let secret = Self(bytes);
+        bytes.zeroize();
+        secret
+    }
+
+    pub(crate) fn make(rng: &mut impl CryptoRng) -> Self {
+        let mut secret = Self([0; N]);
+        rng.fill_bytes(&mut secret.0);
+        secret
+    }
+
+    /// Fills a secret in place, so that no copy is left on the stack of the caller.
+    pub(crate) fn filled(fill: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut secret = Self([0; N]);
+        fill(&mut secret.0);
+        secret
+    }
+
+    pub(crate) fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+}
+
+impl<const N: usize> PartialEq for Secret<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl<const N: usize> Eq for Secret<N> {}
+
+impl<const N: usize> fmt::Debug for Secret<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A newtype over [`Secret`] for one use of a key.
+macro_rules! secret_key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, PartialEq, Eq)]
+        pub struct $name(pub(crate) $crate::secret::Secret);
+    };
+}
+#[cfg(feature = "client")]
+pub(crate) use secret_key;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", Secret::new([7_u8; 32])), "[secret]");
+    }
+
+    #[test]
+    fn a_secret_is_wiped() {
+        let mut secret = Secret::new([7_u8; 32]);
+        secret.zeroize();
+        assert_eq!(secret.expose(), &[0; 32]);
+        assert!(std::mem::needs_drop::<Secret>());
+    }
+}
