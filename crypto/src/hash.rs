@@ -31,6 +31,7 @@ pub(crate) fn truncated(hash: [u8; 32]) -> [u8; 16] {
 #[cfg(feature = "client")]
 mod derivation {
     use hkdf::Hkdf;
+    use hmac::{Hmac, KeyInit, Mac};
     use sha2::Sha256;
 
     use crate::cbor::{Item, encode};
@@ -57,6 +58,13 @@ mod derivation {
             .expect("a key of 32 bytes and an output of at most 64 are within HKDF's limits");
     }
 
+    /// HMAC-SHA-256, for values that are public but must not be guessed without the key.
+    pub(crate) fn mac(key: &Secret, message: &[u8]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes a key of any length");
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    }
+
     /// HKDF-Extract-SHA-256 without salt: turns a secret of another shape into a key.
     pub(crate) fn extract(secret: &[u8]) -> Secret {
         let (mut prk, _) = Hkdf::<Sha256>::extract(None, secret);
@@ -66,4 +74,4 @@ mod derivation {
     }
 }
 #[cfg(feature = "client")]
-pub(crate) use derivation::{context, derive, expand, extract};
+pub(crate) use derivation::{context, derive, expand, extract, mac};

@@ -23,7 +23,7 @@ labels! {
     /// Key of the recovery bundle, from the recovery code.
     RECOVERY_KEK = "alcove/1/recovery-kek";
     /// Seed of the recovery sign-in key, from the recovery code.
-    RECOVERY_SIGN_IN_SEED = "alcove/1/recovery-sign-in-seed";
+    RECOVERY_SIGN_IN_SEED = "alcove/1/recovery-seed";
     /// Checksum of a written recovery code.
     RECOVERY_CHECKSUM = "alcove/1/recovery-checksum";
     /// Sealed: the password bundle.

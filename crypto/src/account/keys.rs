@@ -1,0 +1,157 @@
+//! The asymmetric keys of an account: identity, device, inbox.
+//!
+//! SPEC.md section 5.1. Public halves are always here; secret halves exist only on a user's device.
+
+use crate::cbor::{DecodeError, Decoder, Item};
+use crate::hash;
+use crate::ids::{AccountId, DeviceId};
+use crate::labels;
+use crate::signing::VerifyingKey;
+
+/// An X25519 public key: what keys are sealed to. Low-order points are refused when sealing and opening.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReceivingKey(pub [u8; 32]);
+
+/// The public halves of a device's two keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeviceKeys {
+    /// Signs commits and challenges.
+    pub signing: VerifyingKey,
+    /// Receives root keys.
+    pub receiving: ReceivingKey,
+}
+
+impl DeviceKeys {
+    /// The id of the device: a hash of both keys, so that nobody can give a device another's.
+    #[must_use]
+    pub fn id(&self) -> DeviceId {
+        let hash = hash::labelled(labels::DEVICE_ID, &[self.signing.as_bytes(), &self.receiving.0]);
+        DeviceId::new(hash::truncated(hash))
+    }
+
+    pub(crate) fn items(&self) -> [Item<'_>; 2] {
+        [self.signing.as_bytes().into(), (&self.receiving.0).into()]
+    }
+
+    pub(crate) fn read(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { signing: read_verifying_key(decoder)?, receiving: ReceivingKey(decoder.fixed()?) })
+    }
+}
+
+/// The id of an account: a hash of its first identity key, so that nobody can found one under an id that is not theirs.
+#[must_use]
+pub fn account_id(first_identity: &VerifyingKey) -> AccountId {
+    AccountId::new(hash::truncated(hash::labelled(labels::ACCOUNT_ID, &[first_identity.as_bytes()])))
+}
+
+pub(crate) fn read_verifying_key(decoder: &mut Decoder<'_>) -> Result<VerifyingKey, DecodeError> {
+    VerifyingKey::from_bytes(&decoder.fixed()?).map_err(|_| DecodeError::Shape)
+}
+
+#[cfg(feature = "client")]
+mod secret {
+    use rand_core::CryptoRng;
+    use x25519_dalek::{PublicKey, StaticSecret};
+    use zeroize::Zeroizing;
+
+    use super::{DeviceKeys, ReceivingKey};
+    use crate::ids::DeviceId;
+    use crate::secret::Secret;
+    use crate::signing::{SigningKey, VerifyingKey};
+
+    /// The identity key. It is opened only while the user has typed the password or the recovery code.
+    #[derive(Debug)]
+    pub struct IdentitySecret(pub(crate) SigningKey);
+
+    impl IdentitySecret {
+        /// A new identity.
+        #[must_use]
+        pub fn make(rng: &mut impl CryptoRng) -> Self {
+            Self(SigningKey::make(rng))
+        }
+
+        /// Its public half.
+        #[must_use]
+        pub fn public(&self) -> VerifyingKey {
+            self.0.public()
+        }
+    }
+
+    /// The secret half of a key that receives keys.
+    #[derive(Debug)]
+    pub struct ReceivingSecret(pub(crate) Secret);
+
+    impl ReceivingSecret {
+        /// A new one.
+        #[must_use]
+        pub fn make(rng: &mut impl CryptoRng) -> Self {
+            Self(Secret::make(rng))
+        }
+
+        /// From the bytes that [`ReceivingSecret::expose`] gave.
+        #[must_use]
+        pub fn from_bytes(bytes: [u8; 32]) -> Self {
+            Self(Secret::new(bytes))
+        }
+
+        /// The secret itself: to be stored sealed and nowhere else (an inbox key is a record of the private space).
+        #[must_use]
+        pub fn expose(&self) -> &[u8; 32] {
+            self.0.expose()
+        }
+
+        /// Its public half.
+        #[must_use]
+        pub fn public(&self) -> ReceivingKey {
+            ReceivingKey(PublicKey::from(&StaticSecret::from(*self.0.expose())).to_bytes())
+        }
+    }
+
+    /// Both secret keys of a device: made on it, and they never leave it.
+    #[derive(Debug)]
+    pub struct DeviceSecret {
+        pub(crate) signing: SigningKey,
+        pub(crate) receiving: ReceivingSecret,
+    }
+
+    impl DeviceSecret {
+        /// New keys for a new device.
+        #[must_use]
+        pub fn make(rng: &mut impl CryptoRng) -> Self {
+            Self { signing: SigningKey::make(rng), receiving: ReceivingSecret::make(rng) }
+        }
+
+        /// From the bytes that [`DeviceSecret::expose`] gave.
+        #[must_use]
+        pub fn from_bytes(bytes: &[u8; 64]) -> Self {
+            let (signing, receiving) = bytes.split_at(32);
+            Self {
+                signing: SigningKey::from_seed(&Secret::filled(|out| out.copy_from_slice(signing))),
+                receiving: ReceivingSecret(Secret::filled(|out| out.copy_from_slice(receiving))),
+            }
+        }
+
+        /// Both secrets, for the key store of the platform.
+        #[must_use]
+        pub fn expose(&self) -> Zeroizing<[u8; 64]> {
+            let mut bytes = Zeroizing::new([0; 64]);
+            bytes[..32].copy_from_slice(&*self.signing.seed());
+            bytes[32..].copy_from_slice(self.receiving.expose());
+            bytes
+        }
+
+        /// The public halves.
+        #[must_use]
+        pub fn public(&self) -> DeviceKeys {
+            DeviceKeys { signing: self.signing.public(), receiving: self.receiving.public() }
+        }
+
+        /// The device's id.
+        #[must_use]
+        pub fn id(&self) -> DeviceId {
+            self.public().id()
+        }
+    }
+}
+#[cfg(feature = "client")]
+pub use secret::{DeviceSecret, IdentitySecret, ReceivingSecret};
