@@ -18,6 +18,10 @@ pub mod header;
 #[cfg(feature = "client")]
 pub mod keys;
 #[cfg(feature = "client")]
+pub mod merkle;
+#[cfg(feature = "client")]
+pub mod pull;
+#[cfg(feature = "client")]
 pub mod record;
 #[cfg(feature = "client")]
 pub mod shared;

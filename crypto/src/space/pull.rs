@@ -171,7 +171,11 @@ impl Pull {
             self.check_expected(chain.at())?;
             commits.push(AcceptedCommit { at: chain.at(), header });
         }
-        let slots = page.slots.iter().map(|slot| self.check_slot(slot, chain.at().seq)).collect::<Result<Vec<_>, _>>()?;
+        let slots = page
+            .slots
+            .iter()
+            .map(|slot| self.check_slot(slot, chain.at().seq))
+            .collect::<Result<Vec<_>, _>>()?;
         if self.staged.len() + slots.len() > SLOTS_MAX {
             return Err(Violation::TooMuch.into());
         }
@@ -224,19 +228,24 @@ impl Pull {
     /// A device whose commits are in this pull, which the newest state known has revoked, and against which no
     /// commit on the chain has put up a barrier by naming such a state.
     fn unbarred(&self, authority: &Authority) -> Option<(AccountId, DeviceId)> {
-        self.commits.iter().map(|commit| (commit.header.author, commit.header.device)).find(|(account, device)| {
-            let Some(history) = authority.account(account) else { return false };
-            let named = self.chain.named_state(account).and_then(|version| history.version(version));
-            let live_where_named = named.is_some_and(|state| state.state().live_device(device).is_some());
-            live_where_named && history.newest().state().live_device(device).is_none()
-        })
+        self.commits.iter().map(|commit| (commit.header.author, commit.header.device)).find(
+            |(account, device)| {
+                let Some(history) = authority.account(account) else { return false };
+                let named = self.chain.named_state(account).and_then(|version| history.version(version));
+                let live_where_named = named.is_some_and(|state| state.state().live_device(device).is_some());
+                live_where_named && history.newest().state().live_device(device).is_none()
+            },
+        )
     }
 
     fn apply(self, slots: &mut MerkleMap) -> Result<Accepted, Violation> {
         if let Some((seq, head)) = self.expected.last_key_value()
             && *seq > self.chain.at().seq
         {
-            return Err(Violation::Rollback { ours: Place { seq: *seq, head: *head }, theirs: self.chain.at() });
+            return Err(Violation::Rollback {
+                ours: Place { seq: *seq, head: *head },
+                theirs: self.chain.at(),
+            });
         }
         // The commit whose root proves the rest must itself have been seen.
         if self.chain.at() != self.base && self.commits.last().is_none_or(|last| last.at != self.chain.at()) {
