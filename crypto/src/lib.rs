@@ -8,6 +8,8 @@ pub mod signing;
 pub mod space;
 
 #[cfg(feature = "client")]
+pub mod attachment;
+#[cfg(feature = "client")]
 pub mod local;
 #[cfg(feature = "client")]
 pub mod padding;

@@ -26,7 +26,11 @@ pub const fn padme(len: u64, floor: u64) -> u64 {
     let exponent = len.ilog2();
     let kept = exponent.ilog2() + 1;
     let dropped = exponent.saturating_sub(kept);
-    len.next_multiple_of(1 << dropped)
+    // No length near the end of the range is ever sealed; there it stays what it is.
+    match len.checked_next_multiple_of(1 << dropped) {
+        Some(padded) => padded,
+        None => len,
+    }
 }
 
 /// Pads `content` to exactly the length that `rule` makes of what the content needs.
