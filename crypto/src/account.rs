@@ -9,7 +9,8 @@ pub mod credentials;
 pub mod keys;
 pub mod state;
 
-//BUNDLE
+#[cfg(feature = "client")]
+pub mod bundle;
 #[cfg(feature = "client")]
 pub mod enrolment;
 #[cfg(feature = "client")]

@@ -4,6 +4,7 @@ pub mod account;
 pub mod cbor;
 pub mod ids;
 pub mod labels;
+pub mod opaque;
 pub mod signing;
 pub mod space;
 

@@ -132,3 +132,12 @@ pub(crate) fn listed(device: &DeviceSecret) -> Device {
 pub(crate) fn after(at: &Place, commit: &[u8]) -> Place {
     Place { seq: at.seq + 1, head: at.head.after(&crate::ids::CommitHash::of(commit)) }
 }
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().map(|c| u8::try_from(c.to_digit(16).unwrap()).unwrap()).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}

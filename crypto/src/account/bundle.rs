@@ -103,7 +103,11 @@ pub fn seal_password_bundle(
 ///
 /// # Errors
 /// When it was not sealed under this password for this account.
-pub fn open_password_bundle(kek: &PasswordKek, account: &AccountId, bundle: &[u8]) -> Result<Opened, OpenError> {
+pub fn open_password_bundle(
+    kek: &PasswordKek,
+    account: &AccountId,
+    bundle: &[u8],
+) -> Result<Opened, OpenError> {
     let plaintext = sealed::open(&kek.0, &context(labels::PASSWORD_BUNDLE, &[account.into()]), bundle)?;
     let mut d = Decoder::new(&plaintext, 4)?;
     let (identity, root) = read_identity_and_root(&mut d)?;
@@ -130,7 +134,11 @@ pub fn seal_recovery_bundle(
 ///
 /// # Errors
 /// When it was not sealed under this code for this account.
-pub fn open_recovery_bundle(kek: RecoveryKek, account: &AccountId, bundle: &[u8]) -> Result<Opened, OpenError> {
+pub fn open_recovery_bundle(
+    kek: RecoveryKek,
+    account: &AccountId,
+    bundle: &[u8],
+) -> Result<Opened, OpenError> {
     let plaintext = sealed::open(&kek.0, &context(labels::RECOVERY_BUNDLE, &[account.into()]), bundle)?;
     let mut d = Decoder::new(&plaintext, 3)?;
     let (identity, root) = read_identity_and_root(&mut d)?;
