@@ -39,9 +39,11 @@ pub const KEY_LEN: usize = 64;
 
 // Lengths of RFC 9807's messages in this suite. opaque-ke reads what it needs and ignores what follows.
 const REGISTRATION_REQUEST_LEN: usize = 32;
+#[cfg(feature = "client")]
 const REGISTRATION_RESPONSE_LEN: usize = 64;
 const REGISTRATION_RECORD_LEN: usize = 192;
 const KE1_LEN: usize = 96;
+#[cfg(feature = "client")]
 const KE2_LEN: usize = 320;
 const KE3_LEN: usize = 64;
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+#[cfg(feature = "client")]
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -15,12 +16,14 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub(crate) struct Secret<const N: usize = 32>([u8; N]);
 
 impl<const N: usize> Secret<N> {
+    #[cfg(feature = "client")]
     pub(crate) fn new(mut bytes: [u8; N]) -> Self {
         let secret = Self(bytes);
         bytes.zeroize();
         secret
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn make(rng: &mut impl CryptoRng) -> Self {
         let mut secret = Self([0; N]);
         rng.fill_bytes(&mut secret.0);
@@ -54,6 +57,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 }
 
 /// A newtype over [`Secret`] for one use of a key.
+#[cfg(feature = "client")]
 macro_rules! secret_key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -64,7 +68,7 @@ macro_rules! secret_key {
 #[cfg(feature = "client")]
 pub(crate) use secret_key;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "client"))]
 mod tests {
     use super::*;
 

@@ -134,7 +134,7 @@ pub(crate) fn after(at: &Place, commit: &[u8]) -> Place {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 pub(crate) fn unhex(text: &str) -> Vec<u8> {

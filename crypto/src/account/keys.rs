@@ -2,7 +2,9 @@
 //!
 //! SPEC.md section 5.1. Public halves are always here; secret halves exist only on a user's device.
 
-use crate::cbor::{DecodeError, Decoder, Item};
+#[cfg(feature = "client")]
+use crate::cbor::Item;
+use crate::cbor::{DecodeError, Decoder};
 use crate::hash;
 use crate::ids::{AccountId, DeviceId};
 use crate::labels;
@@ -29,6 +31,7 @@ impl DeviceKeys {
         DeviceId::new(hash::truncated(hash))
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn items(&self) -> [Item<'_>; 2] {
         [self.signing.as_bytes().into(), (&self.receiving.0).into()]
     }

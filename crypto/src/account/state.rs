@@ -16,7 +16,7 @@
 use thiserror::Error;
 
 use super::keys::{DeviceKeys, ReceivingKey, account_id, read_verifying_key};
-use crate::cbor::{DecodeError, Decoder, Item, encode_versioned};
+use crate::cbor::{DecodeError, Decoder};
 use crate::hash;
 use crate::ids::{AccountId, AccountStateHash, CredentialSetHash, DeviceId, KeyCommitment, SpaceId};
 use crate::labels;
@@ -127,23 +127,6 @@ impl AccountState {
         self.devices.iter().find(|device| device.revoked_day.is_none() && device.keys.id() == *id)
     }
 
-    fn body(&self) -> Vec<u8> {
-        let devices = self.devices.iter().map(Device::item).collect::<Vec<_>>();
-        encode_versioned(&[
-            (&self.account).into(),
-            self.version.into(),
-            (&self.previous).into(),
-            self.identity.as_bytes().into(),
-            self.minimum_protocol.into(),
-            (&self.private_space).into(),
-            devices.into(),
-            (&self.inbox.0).into(),
-            self.epoch.into(),
-            (&self.root_commitment).into(),
-            (&self.credentials).into(),
-        ])
-    }
-
     fn read(body: &[u8]) -> Result<Self, DecodeError> {
         let mut d = Decoder::versioned(body, 11)?;
         let state = Self {
@@ -220,12 +203,6 @@ impl AccountState {
 }
 
 impl Device {
-    fn item(&self) -> Item<'_> {
-        let [signing, receiving] = self.keys.items();
-        let revoked = self.revoked_day.iter().map(|day| Item::Uint(u64::from(*day))).collect::<Vec<_>>();
-        vec![signing, receiving, u64::from(self.added_day).into(), revoked.into()].into()
-    }
-
     fn read(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         d.array_of(4)?;
         let keys = DeviceKeys::read(d)?;
@@ -372,7 +349,7 @@ impl VerifiedState {
 #[cfg(feature = "client")]
 mod sign {
     use super::super::keys::IdentitySecret;
-    use super::{AccountState, SignedState, StateError, VerifiedState};
+    use super::{AccountState, Device, SignedState, StateError, VerifiedState};
     use crate::cbor::{Item, encode_versioned};
     use crate::labels;
 
@@ -399,6 +376,23 @@ mod sign {
             self.sign(identity, outgoing)?.verify_after(before)
         }
 
+        fn body(&self) -> Vec<u8> {
+            let devices = self.devices.iter().map(Device::item).collect::<Vec<_>>();
+            encode_versioned(&[
+                (&self.account).into(),
+                self.version.into(),
+                (&self.previous).into(),
+                self.identity.as_bytes().into(),
+                self.minimum_protocol.into(),
+                (&self.private_space).into(),
+                devices.into(),
+                (&self.inbox.0).into(),
+                self.epoch.into(),
+                (&self.root_commitment).into(),
+                (&self.credentials).into(),
+            ])
+        }
+
         fn sign(
             &self,
             identity: &IdentitySecret,
@@ -413,6 +407,14 @@ mod sign {
                 (&signature).into(),
                 handover.into(),
             ]))
+        }
+    }
+
+    impl Device {
+        fn item(&self) -> Item<'_> {
+            let [signing, receiving] = self.keys.items();
+            let revoked = self.revoked_day.iter().map(|day| Item::Uint(u64::from(*day))).collect::<Vec<_>>();
+            vec![signing, receiving, u64::from(self.added_day).into(), revoked.into()].into()
         }
     }
 }

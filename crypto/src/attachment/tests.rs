@@ -90,7 +90,8 @@ fn chunks_stay_where_they_belong() {
     let (header, chunks) = split(&seal(&file(len)));
     let (_, foreign) = split(&seal_in_pieces(&AttachmentId::new([9; 16]), &file(len), usize::MAX));
     let [a, b, c] = [0, 1, 2].map(|i| &chunks[i]);
-    let table: Vec<(&str, Vec<&Vec<u8>>, Result<(), AttachmentError>)> = vec![
+    type Trick<'a> = (&'a str, Vec<&'a Vec<u8>>, Result<(), AttachmentError>);
+    let table: Vec<Trick<'_>> = vec![
         ("as it was", vec![a, b, c], Ok(())),
         ("swapped", vec![b, a, c], Err(Altered)),
         ("repeated", vec![a, a, c], Err(Altered)),

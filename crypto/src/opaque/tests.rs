@@ -41,7 +41,8 @@ fn whatever_is_wrong_looks_the_same_to_the_client() {
     let rng = &mut rng();
     let mut lengths = Vec::new();
     let other = ServerSetup::make(rng);
-    let attempts: [(&[u8], &ServerSetup, Option<&OpaqueRecord>, &[u8]); 4] = [
+    type Attempt<'a> = (&'a [u8], &'a ServerSetup, Option<&'a OpaqueRecord>, &'a [u8]);
+    let attempts: [Attempt<'_>; 4] = [
         (b"wrong", &setup, Some(&record), NAME),
         (b"right", &setup, None, NAME),
         (b"right", &setup, Some(&record), b"another name"),

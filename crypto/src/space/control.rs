@@ -100,9 +100,9 @@ impl Role {
 impl Control {
     /// The control of a new space with one member, its admin.
     #[must_use]
-    pub fn first(space: SpaceId, key: &SpaceKey, admin: Member) -> Self {
+    pub fn first(space: SpaceId, key: &SpaceKey, account: AccountId, identity: VerifyingKey) -> Self {
         let commitment = key.commitment(&space);
-        let members = vec![Member { role: Role::Admin, ..admin }];
+        let members = vec![Member { account, identity, role: Role::Admin }];
         Self { space, version: 1, previous: ControlHash::new([0; 32]), epoch: key.epoch, commitment, members }
     }
 
@@ -258,7 +258,8 @@ mod tests {
         let members: Vec<_> = roles.iter().map(|role| member(*role, &mut rng)).collect();
         let accounts = members.iter().map(|member| member.account).collect();
         let key = SpaceKey::make(1, &mut rng);
-        let mut control = Control::first(SpaceId::new([1; 16]), &key, members[0].clone());
+        let mut control =
+            Control::first(SpaceId::new([1; 16]), &key, members[0].account, members[0].identity);
         control.members = members;
         control.members.sort_by_key(|member| member.account);
         (control, accounts, rng)

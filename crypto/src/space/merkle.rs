@@ -73,6 +73,12 @@ impl MerkleMap {
         self.len() == 0
     }
 
+    /// Inner nodes: as many hashes of two children stand under the root.
+    #[must_use]
+    pub fn branches(&self) -> usize {
+        self.branches.len() - self.free_branches.len()
+    }
+
     /// The hash of the record in a slot.
     #[must_use]
     pub fn get(&self, slot: &SlotId) -> Option<RecordHash> {

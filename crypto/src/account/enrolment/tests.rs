@@ -26,7 +26,7 @@ fn a_scanned_device_is_enrolled() {
     assert_eq!(inviting.accept(&request), Ok(keys));
 
     anna.publish(|state| {
-        state.devices.push(super::super::state::Device { keys, added_day: 1, revoked_day: None })
+        state.devices.push(super::super::state::Device { keys, added_day: 1, revoked_day: None });
     });
     let (device, state) = joining.finish(signed(&anna.states[0]), signed(&anna.states[1])).unwrap();
     assert_eq!(device.public(), keys);

@@ -51,7 +51,7 @@ fn succession_keeps_its_rules() {
     let table: Vec<(&str, Change, Result<(), StateError>)> = vec![
         ("nothing", Box::new(|_| {}), Ok(())),
         ("a device more", Box::new(move |s| s.devices.push(fresh.clone())), Ok(())),
-        ("a revoked device forgotten", Box::new(|s| drop(s.devices.remove(2))), Ok(())),
+        ("a revoked device forgotten", Box::new(|s| s.devices.truncate(2)), Ok(())),
         ("a new epoch", Box::new(renew), Ok(())),
         ("a higher minimum", Box::new(|s| s.minimum_protocol = 2), Ok(())),
         ("other credentials", Box::new(|s| s.credentials = CredentialSetHash::new([8; 32])), Ok(())),
@@ -76,7 +76,11 @@ fn succession_keeps_its_rules() {
         ("an earlier epoch", Box::new(|s| s.epoch = 1), rule(Epoch)),
         ("an epoch without a key", Box::new(|s| s.epoch = 3), rule(Epoch)),
         ("a key without an epoch", Box::new(move |s| s.root_commitment = root), rule(Epoch)),
-        ("a live device forgotten", Box::new(|s| drop(s.devices.remove(0))), rule(Devices)),
+        (
+            "a live device forgotten",
+            Box::new(|s| s.devices.retain(|device| device.revoked_day.is_some())),
+            rule(Devices),
+        ),
         ("a device twice", Box::new(|s| s.devices.push(s.devices[0].clone())), rule(Devices)),
         ("a device exchanged", Box::new(move |s| s.devices[0] = other_device.clone()), rule(Devices)),
         ("a day changed", Box::new(|s| s.devices[0].added_day = 1), rule(Devices)),

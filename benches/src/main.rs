@@ -1,0 +1,41 @@
+//! Prints a row for each budget: what we do, what the baseline does in the same run, and whether the ratio is met.
+//!
+//! `cargo run --release -p alcove-bench -- budgets [--json]`. Nothing here is a test: time depends on the machine, and a
+//! missed budget is a fact to look at, not a failure.
+
+#[expect(clippy::cast_precision_loss, reason = "counts of work are far below 2^52")]
+mod crypto;
+mod row;
+
+use std::process::ExitCode;
+
+use row::Row;
+
+const USAGE: &str = "usage: alcove-bench [budgets] [--json]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
+    if let Some(unknown) =
+        arguments.iter().find(|argument| !matches!(argument.as_str(), "budgets" | "--json"))
+    {
+        eprintln!("alcove-bench: unknown argument {unknown}\n{USAGE}");
+        return ExitCode::from(2);
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("alcove-bench: this is a debug build; its figures mean nothing (use --release)");
+    }
+    let rows = crypto::rows();
+    if json {
+        match serde_json::to_string_pretty(&rows) {
+            Ok(text) => println!("{text}"),
+            Err(error) => {
+                eprintln!("alcove-bench: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    } else {
+        print!("{}", Row::table(&rows));
+    }
+    ExitCode::SUCCESS
+}

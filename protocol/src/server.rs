@@ -1,0 +1,26 @@
+//! What a server says about itself, to anybody.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to `GET /v1/server`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// Versions of the protocol that it speaks. A client chooses among those it was built with; it believes no others.
+    pub protocols: Vec<u64>,
+    /// Whether it takes new accounts.
+    pub registration: Registration,
+    /// Version of the software.
+    pub version: String,
+}
+
+/// Whether a server takes new accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// From anybody.
+    Open,
+    /// From nobody.
+    Closed,
+    /// From whoever has an invitation.
+    Invite,
+}
