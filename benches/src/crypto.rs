@@ -47,7 +47,7 @@ fn sealing(padded: usize, budget: Budget, [seal, open, other]: [&'static str; 3]
     let rng = &mut StdRng::seed_from_u64(1);
     let (space, slot) = (SpaceId::make(rng), SlotId::make(rng));
     let key = SpaceKey::make(1, rng);
-    let content = vec![7; padded - 4];
+    let content = vec![7; padded - 1];
     let repeats = (4 << 20) / padded;
     let work = (repeats * padded) as f64 / MIB;
     let aead = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &[7; 32]).expect("32 bytes"));

@@ -264,7 +264,7 @@ impl Opener {
     ///
     /// # Errors
     /// When it is not that chunk of this attachment, whole and unaltered.
-    pub fn open_chunk(&self, index: u64, sealed_chunk: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttachmentError> {
+    pub fn open_chunk(&self, index: u64, sealed_chunk: &[u8]) -> Result<Vec<u8>, AttachmentError> {
         let place = self.layout.sealed_chunk(index)?;
         match (sealed_chunk.len() as u64).cmp(&(place.end - place.start)) {
             std::cmp::Ordering::Less => return Err(AttachmentError::Truncated),

@@ -4,17 +4,15 @@
 //! at most 12 % more bytes, and all that is left to see is the order of magnitude and a few bits.
 //!
 //! ```text
-//! ┌────────────┬─────────┬───────┐
-//! │ length, BE │ content │ zeros │   filled to Padmé(4 + content), or to a multiple
-//! │     4      │    n    │       │
-//! └────────────┴─────────┴───────┘
+//! ┌─────────┬──────┬───────┐
+//! │ content │ 0x80 │ zeros │   filled to Padmé(content + 1), or to a multiple
+//! │    n    │  1   │       │
+//! └─────────┴──────┴───────┘
 //! ```
-
-use zeroize::Zeroizing;
 
 use crate::cbor::DecodeError;
 
-const LENGTH_LEN: usize = 4;
+const END: u8 = 0x80;
 
 /// The length to which Padmé pads `len`, never less than `floor`.
 #[must_use]
@@ -33,31 +31,20 @@ pub const fn padme(len: u64, floor: u64) -> u64 {
     }
 }
 
-/// Pads `content` to exactly the length that `rule` makes of what the content needs.
-pub(crate) fn pad(content: &[u8], rule: impl FnOnce(u64) -> u64) -> Zeroizing<Vec<u8>> {
-    let needed = LENGTH_LEN + content.len();
-    let len =
+/// Pads everything in `out` behind `from` to exactly the length that `rule` makes of what the content needs.
+pub(crate) fn pad(out: &mut Vec<u8>, from: usize, rule: impl FnOnce(u64) -> u64) {
+    out.push(END);
+    let needed = out.len() - from;
+    let padded =
         usize::try_from(rule(needed as u64)).expect("a padded length fits in memory, as its content does");
-    let mut padded = Zeroizing::new(Vec::with_capacity(len));
-    padded.extend_from_slice(
-        &u32::try_from(content.len()).expect("sealed values are far below 4 GiB").to_be_bytes(),
-    );
-    padded.extend_from_slice(content);
-    padded.resize(len, 0);
-    padded
+    out.resize(from + padded, 0);
 }
 
-/// Takes the padding off; the padded length must be the one that `rule` gives, and the filling must be zeros.
-pub(crate) fn unpad(padded: &[u8], rule: impl FnOnce(u64) -> u64) -> Result<&[u8], DecodeError> {
-    let (len, rest) = padded.split_first_chunk::<LENGTH_LEN>().ok_or(DecodeError::Truncated)?;
-    let len = u32::from_be_bytes(*len);
-    let (content, zeros) =
-        usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len)).ok_or(DecodeError::Truncated)?;
-    let expected = rule(u64::from(len) + LENGTH_LEN as u64);
-    if expected != padded.len() as u64 || zeros.iter().any(|byte| *byte != 0) {
-        return Err(DecodeError::NotDeterministic);
-    }
-    Ok(content)
+/// The length of the content in a padded value. The padded length must be the one that `rule` gives for it.
+pub(crate) fn content_len(padded: &[u8], rule: impl FnOnce(u64) -> u64) -> Result<usize, DecodeError> {
+    let end = padded.iter().rposition(|byte| *byte != 0).ok_or(DecodeError::Truncated)?;
+    let right = padded[end] == END && rule(end as u64 + 1) == padded.len() as u64;
+    if right { Ok(end) } else { Err(DecodeError::NotDeterministic) }
 }
 
 #[cfg(test)]
@@ -81,28 +68,35 @@ mod tests {
         assert_eq!(padme(5, 1024), 1024);
     }
 
+    fn padded(content: &[u8]) -> Vec<u8> {
+        let mut out = [b"before", content].concat();
+        pad(&mut out, 6, floor_16);
+        out.split_off(6)
+    }
+
     #[test]
     fn padding_that_is_not_the_one_form_is_refused() {
-        let good = pad(b"abc", floor_16);
-        assert_eq!(good.len(), 16);
-        assert_eq!(unpad(&good, floor_16), Ok(&b"abc"[..]));
-        assert_eq!(unpad(&good[..3], floor_16), Err(DecodeError::Truncated));
-        assert_eq!(unpad(&good[..15], floor_16), Err(DecodeError::NotDeterministic));
-        let mut dirty = good.to_vec();
+        let good = padded(b"abc");
+        assert_eq!(good, b"abc\x80\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(content_len(&good, floor_16), Ok(3));
+        assert_eq!(content_len(&good[..15], floor_16), Err(DecodeError::NotDeterministic));
+        assert_eq!(
+            content_len(&[good.as_slice(), &[0]].concat(), floor_16),
+            Err(DecodeError::NotDeterministic)
+        );
+        assert_eq!(content_len(&[0; 16], floor_16), Err(DecodeError::Truncated));
+        assert_eq!(content_len(&[], floor_16), Err(DecodeError::Truncated));
+        let mut dirty = good;
         dirty[15] = 1;
-        assert_eq!(unpad(&dirty, floor_16), Err(DecodeError::NotDeterministic));
-        let mut long = good.to_vec();
-        long[3] = 13;
-        assert_eq!(unpad(&long, floor_16), Err(DecodeError::Truncated));
-        long.resize(32, 0);
-        assert_eq!(unpad(&long, floor_16), Err(DecodeError::NotDeterministic));
+        assert_eq!(content_len(&dirty, floor_16), Err(DecodeError::NotDeterministic));
     }
 
     proptest! {
         #[test]
         fn what_is_padded_is_unpadded(content in proptest::collection::vec(any::<u8>(), 0..5000)) {
-            let padded = pad(&content, floor_16);
-            prop_assert_eq!(unpad(&padded, floor_16).unwrap(), content.as_slice());
+            let padded = padded(&content);
+            let len = content_len(&padded, floor_16).unwrap();
+            prop_assert_eq!(&padded[..len], content.as_slice());
         }
 
         #[test]

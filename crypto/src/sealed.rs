@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::cbor::{DecodeError, strip_version};
 use crate::hash;
+use crate::padding::{content_len, pad};
 use crate::secret::Secret;
 
 const SALT_LEN: usize = 24;
@@ -63,8 +64,42 @@ pub(crate) fn seal(key: &Secret, context: &[u8], plaintext: &[u8], rng: &mut imp
     out
 }
 
-/// Opens what [`seal`] made with the same key and context, and nothing else.
+/// Seals `content` with padding. The padding is written where it is encrypted: nothing is copied twice.
+pub(crate) fn seal_padded(
+    key: &Secret,
+    context: &[u8],
+    content: &[u8],
+    rule: fn(u64) -> u64,
+    rng: &mut impl CryptoRng,
+) -> Vec<u8> {
+    let padded = usize::try_from(rule(content.len() as u64 + 1)).unwrap_or(content.len());
+    let mut out = Vec::with_capacity(padded + OVERHEAD);
+    let aead = start(key, context, &mut out, rng);
+    out.extend_from_slice(content);
+    pad(&mut out, PREFIX_LEN, rule);
+    seal_tail(&aead, ZERO_NONCE, &mut out, PREFIX_LEN);
+    out
+}
+
+/// Opens what [`seal`] made with the same key and context, and nothing else. For values that are secrets themselves.
 pub(crate) fn open(key: &Secret, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    open_content(key, context, sealed).map(Zeroizing::new)
+}
+
+/// Opens what [`seal_padded`] made with the same key, context and rule.
+pub(crate) fn open_padded(
+    key: &Secret,
+    context: &[u8],
+    sealed: &[u8],
+    rule: fn(u64) -> u64,
+) -> Result<Vec<u8>, OpenError> {
+    let mut content = open_content(key, context, sealed)?;
+    let len = content_len(&content, rule)?;
+    content.truncate(len);
+    Ok(content)
+}
+
+fn open_content(key: &Secret, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
     if sealed.len() < OVERHEAD && sealed.first().is_none_or(|version| *version == crate::VERSION) {
         return Err(OpenError::Truncated);
     }
@@ -119,8 +154,8 @@ pub(crate) fn open_part(
     aead: &LessSafeKey,
     nonce: [u8; 12],
     ciphertext: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let mut buffer = Zeroizing::new(ciphertext.to_vec());
+) -> Result<Vec<u8>, OpenError> {
+    let mut buffer = ciphertext.to_vec();
     let len = aead
         .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut buffer)
         .map_err(|_| OpenError::Altered)?

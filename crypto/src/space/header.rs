@@ -13,7 +13,6 @@
 //! Signing first keeps the signature from the server, which so holds no diary of who wrote when.
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use super::commit::Commit;
 use super::keys::SpaceKey;
@@ -22,7 +21,6 @@ use crate::cbor::{Decoder, Item, encode};
 use crate::hash::context;
 use crate::ids::{AccountId, AccountStateHash, ControlHash, DeviceId, Head, SpaceId, StateRoot};
 use crate::labels;
-use crate::padding::{pad, unpad};
 use crate::sealed::{self, OpenError};
 use crate::signing::{BadSignature, Signature, VerifyingKey};
 
@@ -85,9 +83,8 @@ impl Header {
             Commit { space: *space, seq: at.seq + 1, epoch: key.epoch, prev: at.head, header: &[] };
         let header = self.encode();
         let signature = device.signing.sign(labels::COMMIT_SIGNATURE, &signed_message(&commit, &header));
-        let plaintext = Zeroizing::new(encode(&[header.as_slice().into(), (&signature).into()]));
-        let padded = pad(&plaintext, to_multiple);
-        let sealed = sealed::seal(&key.key, &header_context(&commit), &padded, rng);
+        let plaintext = encode(&[header.as_slice().into(), (&signature).into()]);
+        let sealed = sealed::seal_padded(&key.key, &header_context(&commit), &plaintext, to_multiple, rng);
         commit.header = &sealed;
         commit.to_bytes()
     }
@@ -97,8 +94,8 @@ impl Header {
     /// # Errors
     /// When it was not sealed under this key for this place in the chain.
     pub fn open(commit: &Commit<'_>, key: &SpaceKey) -> Result<UnverifiedHeader, OpenError> {
-        let padded = sealed::open(&key.key, &header_context(commit), commit.header)?;
-        let mut d = Decoder::new(unpad(&padded, to_multiple)?, 2)?;
+        let plaintext = sealed::open_padded(&key.key, &header_context(commit), commit.header, to_multiple)?;
+        let mut d = Decoder::new(&plaintext, 2)?;
         let (header, signature) = (d.bytes()?, d.fixed()?);
         d.finish()?;
         Ok(UnverifiedHeader {

@@ -244,24 +244,27 @@ impl MerkleMap {
         if side(&slot_a, parting) == 1 {
             sides.reverse();
         }
-        let mut link = self.add_branch(sides);
+        let mut link = self.add_branch(sides, None);
         for depth in (depth..parting).rev() {
             let mut sides = [Link::Empty; 2];
             sides[side(&slot_a, depth)] = link;
-            link = self.add_branch(sides);
+            link = self.add_branch(sides, None);
         }
         link
     }
 
-    fn build(&mut self, entries: &[Leaf], depth: usize) -> Link {
+    /// Builds a subtree of sorted entries, hashing on the way up, while the children are still at hand.
+    fn build(&mut self, entries: &[Leaf], depth: usize) -> (Link, [u8; 32]) {
         match entries {
-            [] => Link::Empty,
-            [leaf] => Link::Leaf(self.add_leaf(*leaf)),
+            [] => (Link::Empty, EMPTY_ROOT),
+            [leaf] => (Link::Leaf(self.add_leaf(*leaf)), leaf_digest(&leaf.slot, &leaf.hash)),
             _ => {
                 let (zeros, ones) =
                     entries.split_at(entries.partition_point(|leaf| side(&leaf.slot, depth) == 0));
-                let sides = [self.build(zeros, depth + 1), self.build(ones, depth + 1)];
-                self.add_branch(sides)
+                let ((zero, zero_digest), (one, one_digest)) =
+                    (self.build(zeros, depth + 1), self.build(ones, depth + 1));
+                let digest = branch_digest(&zero_digest, &one_digest);
+                (self.add_branch([zero, one], Some(digest)), digest)
             }
         }
     }
@@ -291,8 +294,8 @@ impl MerkleMap {
         add(&mut self.leaves, &mut self.free_leaves, leaf)
     }
 
-    fn add_branch(&mut self, sides: [Link; 2]) -> Link {
-        Link::Branch(add(&mut self.branches, &mut self.free_branches, Branch { sides, digest: None }))
+    fn add_branch(&mut self, sides: [Link; 2], digest: Option<[u8; 32]>) -> Link {
+        Link::Branch(add(&mut self.branches, &mut self.free_branches, Branch { sides, digest }))
     }
 }
 
@@ -300,7 +303,7 @@ impl FromIterator<(SlotId, RecordHash)> for MerkleMap {
     /// Builds a map at once. Of entries with the same slot the last counts.
     fn from_iter<T: IntoIterator<Item = (SlotId, RecordHash)>>(entries: T) -> Self {
         let mut entries: Vec<Leaf> = entries.into_iter().map(|(slot, hash)| Leaf { slot, hash }).collect();
-        entries.sort_by_key(|leaf| leaf.slot);
+        entries.sort_by_key(|leaf| u128::from_be_bytes(*leaf.slot.as_bytes()));
         entries.dedup_by(|later, earlier| {
             let same = later.slot == earlier.slot;
             if same {
@@ -311,7 +314,7 @@ impl FromIterator<(SlotId, RecordHash)> for MerkleMap {
         let mut map = Self::new();
         map.leaves.reserve_exact(entries.len());
         map.branches.reserve(entries.len() + entries.len() / 2);
-        map.root = map.build(&entries, 0);
+        map.root = map.build(&entries, 0).0;
         map
     }
 }

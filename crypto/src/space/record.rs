@@ -11,13 +11,12 @@
 
 use rand_core::CryptoRng;
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use super::keys::SpaceKey;
 use crate::hash::context;
 use crate::ids::{SlotId, SpaceId};
 use crate::labels;
-use crate::padding::{pad, padme, unpad};
+use crate::padding::padme;
 use crate::sealed::{self, OVERHEAD, OpenError};
 
 /// The least that a record is padded to.
@@ -25,7 +24,7 @@ pub const PADDED_LEN_MIN: usize = 1024;
 /// The most that a padded record may have.
 pub const PADDED_LEN_MAX: usize = 256 * 1024;
 /// The longest content: what is larger is an attachment.
-pub const CONTENT_LEN_MAX: usize = PADDED_LEN_MAX - 4;
+pub const CONTENT_LEN_MAX: usize = PADDED_LEN_MAX - 1;
 /// The longest sealed record.
 pub const SEALED_LEN_MAX: usize = PADDED_LEN_MAX + OVERHEAD;
 
@@ -48,7 +47,7 @@ pub fn seal_record(
     if content.len() > CONTENT_LEN_MAX {
         return Err(RecordTooLarge(content.len()));
     }
-    Ok(sealed::seal(&key.key, &record_context(key, space, slot), &pad(content, padded_len), rng))
+    Ok(sealed::seal_padded(&key.key, &record_context(key, space, slot), content, padded_len, rng))
 }
 
 /// Opens a record of this space, slot and epoch.
@@ -60,12 +59,8 @@ pub fn open_record(
     space: &SpaceId,
     slot: &SlotId,
     record: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let mut padded = sealed::open(&key.key, &record_context(key, space, slot), record)?;
-    let len = unpad(&padded, padded_len)?.len();
-    padded.copy_within(4..4 + len, 0);
-    padded.truncate(len);
-    Ok(padded)
+) -> Result<Vec<u8>, OpenError> {
+    sealed::open_padded(&key.key, &record_context(key, space, slot), record, padded_len)
 }
 
 fn padded_len(len: u64) -> u64 {
@@ -96,8 +91,8 @@ mod tests {
     #[test]
     fn a_mood_and_an_entry_look_alike() {
         assert_eq!(seal(b"").len(), 1024 + OVERHEAD);
-        assert_eq!(seal(&[1; 1020]).len(), 1024 + OVERHEAD);
-        assert_eq!(seal(&[1; 1021]).len(), 1088 + OVERHEAD);
+        assert_eq!(seal(&[1; 1023]).len(), 1024 + OVERHEAD);
+        assert_eq!(seal(&[1; 1024]).len(), 1088 + OVERHEAD);
         assert_eq!(seal(&vec![1; CONTENT_LEN_MAX]).len(), SEALED_LEN_MAX);
         let (key, space, slot) = place();
         let too_large = vec![1; CONTENT_LEN_MAX + 1];
@@ -128,7 +123,9 @@ mod tests {
         let (key, space, slot) = place();
         let context = record_context(&key, &space, &slot);
         let rng = &mut StdRng::seed_from_u64(1);
-        for plaintext in [vec![0; 2048], vec![0; 1023], vec![], [vec![0; 4], vec![1; 1020]].concat()] {
+        for plaintext in
+            [vec![0; 1024], vec![0x80; 1023], vec![], vec![1; 1024], [vec![0x80], vec![0; 2047]].concat()]
+        {
             let record = sealed::seal(&key.key, &context, &plaintext, rng);
             assert!(matches!(open_record(&key, &space, &slot, &record), Err(OpenError::Plaintext(_))));
         }

@@ -78,7 +78,7 @@ fn a_resealed_header_does_not_verify() {
     let later = Commit { seq: 6, ..commit };
     let moved = encode(&[opened.header.encode().as_slice().into(), (&opened.signature).into()]);
     let sealed =
-        sealed::seal(&anna.key().key, &header_context(&later), &pad(&moved, to_multiple), &mut anna.rng);
+        sealed::seal_padded(&anna.key().key, &header_context(&later), &moved, to_multiple, &mut anna.rng);
     let reopened = Header::open(&Commit { header: &sealed, ..later }, &anna.key()).unwrap();
     assert_eq!(reopened.verify(&anna.devices[0].public().signing), Err(BadSignature));
 }
