@@ -11,8 +11,9 @@
 //! The shape depends on the content alone, so the order of changes does not matter. Changes only mark their path;
 //! [`MerkleMap::root`] hashes each marked node once, however many changes went through it.
 
-use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
 
+use crate::hash;
 use crate::ids::{RecordHash, SlotId, StateRoot};
 
 mod proof;
@@ -253,16 +254,15 @@ impl MerkleMap {
         link
     }
 
-    /// Builds a subtree of sorted entries, hashing on the way up, while the children are still at hand.
-    fn build(&mut self, entries: &[Leaf], depth: usize) -> (Link, [u8; 32]) {
-        match entries {
+    /// Builds a subtree over sorted leaves, hashing on the way up, while the children are still at hand.
+    fn build(&mut self, from: usize, to: usize, depth: usize) -> (Link, [u8; 32]) {
+        match &self.leaves[from..to] {
             [] => (Link::Empty, EMPTY_ROOT),
-            [leaf] => (Link::Leaf(self.add_leaf(*leaf)), leaf_digest(&leaf.slot, &leaf.hash)),
-            _ => {
-                let (zeros, ones) =
-                    entries.split_at(entries.partition_point(|leaf| side(&leaf.slot, depth) == 0));
-                let ((zero, zero_digest), (one, one_digest)) =
-                    (self.build(zeros, depth + 1), self.build(ones, depth + 1));
+            [leaf] => (Link::Leaf(index(from)), leaf_digest(&leaf.slot, &leaf.hash)),
+            leaves => {
+                let parting = from + leaves.partition_point(|leaf| side(&leaf.slot, depth) == 0);
+                let (zero, zero_digest) = self.build(from, parting, depth + 1);
+                let (one, one_digest) = self.build(parting, to, depth + 1);
                 let digest = branch_digest(&zero_digest, &one_digest);
                 (self.add_branch([zero, one], Some(digest)), digest)
             }
@@ -300,21 +300,15 @@ impl MerkleMap {
 }
 
 impl FromIterator<(SlotId, RecordHash)> for MerkleMap {
-    /// Builds a map at once. Of entries with the same slot the last counts.
+    /// Builds a map at once. A slot should come once; of several the one with the greatest hash counts, in whatever order
+    /// they come.
     fn from_iter<T: IntoIterator<Item = (SlotId, RecordHash)>>(entries: T) -> Self {
-        let mut entries: Vec<Leaf> = entries.into_iter().map(|(slot, hash)| Leaf { slot, hash }).collect();
-        entries.sort_by_key(|leaf| u128::from_be_bytes(*leaf.slot.as_bytes()));
-        entries.dedup_by(|later, earlier| {
-            let same = later.slot == earlier.slot;
-            if same {
-                *earlier = *later;
-            }
-            same
-        });
-        let mut map = Self::new();
-        map.leaves.reserve_exact(entries.len());
-        map.branches.reserve(entries.len() + entries.len() / 2);
-        map.root = map.build(&entries, 0).0;
+        let mut leaves: Vec<Leaf> = entries.into_iter().map(|(slot, hash)| Leaf { slot, hash }).collect();
+        leaves.sort_unstable_by_key(|leaf| (u128::from_be_bytes(*leaf.slot.as_bytes()), Reverse(leaf.hash)));
+        leaves.dedup_by_key(|leaf| leaf.slot);
+        let len = leaves.len();
+        let mut map = Self { leaves, branches: Vec::with_capacity(len + len / 2), ..Self::default() };
+        map.root = map.build(0, len, 0).0;
         map
     }
 }
@@ -324,16 +318,17 @@ fn side(slot: &SlotId, depth: usize) -> usize {
 }
 
 fn leaf_digest(slot: &SlotId, hash: &RecordHash) -> [u8; 32] {
-    Sha256::new()
-        .chain_update([0])
-        .chain_update(slot.as_bytes())
-        .chain_update(hash.as_bytes())
-        .finalize()
-        .into()
+    let mut bytes = [0; 1 + SlotId::LEN + RecordHash::LEN];
+    bytes[1..=SlotId::LEN].copy_from_slice(slot.as_bytes());
+    bytes[1 + SlotId::LEN..].copy_from_slice(hash.as_bytes());
+    hash::plain(&bytes)
 }
 
 fn branch_digest(zero: &[u8; 32], one: &[u8; 32]) -> [u8; 32] {
-    Sha256::new().chain_update([1]).chain_update(zero).chain_update(one).finalize().into()
+    let mut bytes = [1; 65];
+    bytes[1..33].copy_from_slice(zero);
+    bytes[33..].copy_from_slice(one);
+    hash::plain(&bytes)
 }
 
 fn add<T>(arena: &mut Vec<T>, free: &mut Vec<u32>, item: T) -> u32 {
@@ -342,7 +337,11 @@ fn add<T>(arena: &mut Vec<T>, free: &mut Vec<u32>, item: T) -> u32 {
         return at;
     }
     arena.push(item);
-    u32::try_from(arena.len() - 1).expect("a space has at most 4,000,000 slots")
+    index(arena.len() - 1)
+}
+
+fn index(at: usize) -> u32 {
+    u32::try_from(at).expect("a space has at most 4,000,000 slots")
 }
 
 #[cfg(test)]

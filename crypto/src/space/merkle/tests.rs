@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::*;
 
@@ -175,14 +176,13 @@ fn the_deepest_map_works() {
     assert_eq!(proof.verify(&root, &slot(1)), Ok(Some(hash(1))));
     assert_eq!(Proof::parse(&proof.to_bytes()), Ok(proof));
     map.remove(&slot(0));
-    assert_eq!(map.root, map.root_of_single());
+    assert_eq!((map.branches(), map.iter().collect::<Vec<_>>()), (0, vec![(slot(1), hash(1))]));
 }
 
-impl MerkleMap {
-    fn root_of_single(&self) -> Link {
-        assert_eq!(self.len(), 1);
-        let leaf =
-            (0..self.leaves.len()).find(|leaf| !self.free_leaves.contains(&u32::try_from(*leaf).unwrap()));
-        Link::Leaf(u32::try_from(leaf.unwrap()).unwrap())
+#[test]
+fn of_a_slot_that_comes_twice_the_greatest_hash_counts() {
+    for entries in [[(slot(1), hash(1)), (slot(1), hash(2))], [(slot(1), hash(2)), (slot(1), hash(1))]] {
+        let map: MerkleMap = entries.into_iter().collect();
+        assert_eq!((map.len(), map.get(&slot(1))), (1, Some(hash(2))));
     }
 }
