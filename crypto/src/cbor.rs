@@ -152,6 +152,18 @@ impl<'a> Decoder<'a> {
         Ok(decoder)
     }
 
+    /// Starts before the outermost array, for a reader of any shape.
+    #[cfg(test)]
+    pub(crate) fn outside(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What is yet to be read.
+    #[cfg(test)]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Like [`Decoder::new`], behind a version byte.
     ///
     /// # Errors

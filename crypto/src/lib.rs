@@ -22,6 +22,8 @@ mod hash;
 mod hpke;
 mod secret;
 #[cfg(all(test, feature = "client"))]
+mod vectors;
+#[cfg(all(test, feature = "client"))]
 mod world;
 
 #[cfg(feature = "client")]

@@ -31,7 +31,10 @@ mod server;
 
 #[cfg(feature = "client")]
 pub use client::{ExportKey, LoggedIn, LoginStart, Registered, RegistrationStart};
+pub(crate) use ksf::Stretch;
 pub use ksf::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
+#[cfg(all(test, feature = "client"))]
+pub(crate) use server::setup_id;
 pub use server::{OpaqueRecord, ServerLogin, ServerSetup, ServerSetups};
 
 /// Length of a [`SessionKey`] and of the export key.
@@ -48,7 +51,7 @@ const KE2_LEN: usize = 320;
 const KE3_LEN: usize = 64;
 
 /// The suite that version 1 fixes. Tests exchange the stretching, as the vectors of the RFC do.
-struct Suite<K = ksf::Stretch>(PhantomData<K>);
+struct Suite<K = Stretch>(PhantomData<K>);
 
 impl<K: Ksf + 'static> CipherSuite for Suite<K> {
     type OprfCs = Ristretto255;

@@ -1,7 +1,7 @@
 //! People with devices and spaces, for tests.
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use rand_core::{Infallible, TryCryptoRng, TryRng};
+use sha2::{Digest, Sha256};
 
 use crate::account::keys::{DeviceSecret, IdentitySecret, ReceivingSecret, account_id};
 use crate::account::root::RootKey;
@@ -11,9 +11,49 @@ use crate::space::authority::{AccountHistory, Authority};
 use crate::space::header::{Header, Place};
 use crate::space::keys::{SpaceKey, SpaceKeys};
 
+/// Bytes that look random and are the same for ever, whatever the versions of libraries: SHA-256 of a counter.
+#[derive(Clone, Debug)]
+pub(crate) struct CounterRng {
+    seed: u64,
+    counter: u64,
+}
+
+impl CounterRng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, counter: 0 }
+    }
+}
+
+impl TryRng for CounterRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_be_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for part in out.chunks_mut(32) {
+            let block = Sha256::digest([self.seed.to_be_bytes(), self.counter.to_be_bytes()].concat());
+            part.copy_from_slice(&block[..part.len()]);
+            self.counter += 1;
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for CounterRng {}
+
 /// An account with its secrets, as its owner's devices together know them.
 pub(crate) struct Person {
-    pub(crate) rng: StdRng,
+    pub(crate) rng: CounterRng,
     pub(crate) identity: IdentitySecret,
     pub(crate) inbox: ReceivingSecret,
     pub(crate) devices: Vec<DeviceSecret>,
@@ -25,7 +65,7 @@ pub(crate) struct Person {
 impl Person {
     /// A new account with so many devices.
     pub(crate) fn new(seed: u64, devices: usize) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
+        let mut rng = CounterRng::new(seed);
         let identity = IdentitySecret::make(&mut rng);
         let inbox = ReceivingSecret::make(&mut rng);
         let devices: Vec<_> = (0..devices).map(|_| DeviceSecret::make(&mut rng)).collect();

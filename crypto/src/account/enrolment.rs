@@ -106,6 +106,16 @@ impl Inviting {
         Self { invitation, ephemeral }
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_vectors(invitation: Invitation, ephemeral: ReceivingSecret) -> Self {
+        Self { invitation, ephemeral }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ephemeral_for_vectors(&self) -> &ReceivingSecret {
+        &self.ephemeral
+    }
+
     /// The bytes of the QR code. Whoever reads them can ask to be enrolled once.
     #[must_use]
     pub fn code(&self) -> Zeroizing<Vec<u8>> {
@@ -211,6 +221,11 @@ impl Invitation {
 }
 
 impl Joining {
+    #[cfg(test)]
+    pub(crate) fn for_vectors(invitation: Invitation, device: DeviceSecret) -> Self {
+        Self { invitation, device }
+    }
+
     /// Ends on the new device. `scanned` is the state whose hash was in the code, `enrolled` the one after it.
     ///
     /// # Errors

@@ -115,6 +115,16 @@ impl RecoveryCode {
         RecoverySignInSecret(SigningKey::from_seed(&seed))
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_bytes_for_tests(code: [u8; CODE_LEN]) -> Self {
+        Self(Secret::new(code))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn expose_for_tests(&self) -> &[u8; CODE_LEN] {
+        self.0.expose()
+    }
+
     fn checksum(&self) -> [u8; 5] {
         let hash = labelled(labels::RECOVERY_CHECKSUM, &[self.0.expose()]);
         [hash[0], hash[1], hash[2], hash[3], hash[4]]

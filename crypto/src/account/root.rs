@@ -89,6 +89,11 @@ impl RootKey {
         self.key.expose()
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_vectors(epoch: u64, key: [u8; 32]) -> Self {
+        Self { epoch, key: Secret::new(key) }
+    }
+
     fn keyring_key(&self, account: &AccountId) -> Secret {
         derive(&self.key, &context(labels::KEYRING_KEY, &[account.into(), self.epoch.into()]))
     }
@@ -144,6 +149,11 @@ impl Keyring {
     /// Adds the root key that a new epoch replaces.
     pub fn retire(&mut self, root: RootKey) {
         self.earlier.push(root);
+    }
+
+    /// The root keys before the newest, in order.
+    pub fn earlier(&self) -> impl Iterator<Item = &RootKey> {
+        self.earlier.iter()
     }
 
     /// The keys of the private space for every epoch that this ring and the newest root key reach.

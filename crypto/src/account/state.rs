@@ -398,15 +398,19 @@ mod sign {
             identity: &IdentitySecret,
             outgoing: Option<&IdentitySecret>,
         ) -> Result<SignedState, StateError> {
+            SignedState::parse(&self.sign_unchecked(identity, outgoing))
+        }
+
+        pub(crate) fn sign_unchecked(
+            &self,
+            identity: &IdentitySecret,
+            outgoing: Option<&IdentitySecret>,
+        ) -> Vec<u8> {
             let body = self.body();
             let signature = identity.0.sign(labels::ACCOUNT_STATE_SIGNATURE, &body);
             let handover = outgoing.map(|old| old.0.sign(labels::ACCOUNT_HANDOVER_SIGNATURE, &body));
             let handover = handover.iter().map(Item::from).collect::<Vec<_>>();
-            SignedState::parse(&encode_versioned(&[
-                body.as_slice().into(),
-                (&signature).into(),
-                handover.into(),
-            ]))
+            encode_versioned(&[body.as_slice().into(), (&signature).into(), handover.into()])
         }
     }
 

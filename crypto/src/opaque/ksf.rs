@@ -18,7 +18,7 @@ pub const ARGON2_LANES: u32 = 4;
 const SALT: [u8; 16] = [0; 16];
 
 #[derive(Default)]
-pub(super) struct Stretch;
+pub(crate) struct Stretch;
 
 impl Ksf for Stretch {
     fn hash<L: ArrayLength<u8>>(

@@ -177,7 +177,7 @@ impl ServerLogin {
     }
 }
 
-pub(super) fn setup_id(server_public_key: &[u8]) -> SetupId {
+pub(crate) fn setup_id(server_public_key: &[u8]) -> SetupId {
     SetupId::new(truncated(labelled(labels::OPAQUE_SETUP, &[server_public_key])))
 }
 

@@ -182,7 +182,7 @@ fn the_stretching_is_what_the_label_says() {
     let label = format!("alcove/1/opaque/argon2id-m{ARGON2_MEMORY_KIB}-t{ARGON2_PASSES}-p{ARGON2_LANES}");
     assert_eq!(label, labels::OPAQUE_CONTEXT);
     let input = generic_array_014::GenericArray::<u8, generic_array_014::typenum::U64>::from([7; 64]);
-    let output = ksf::Stretch.hash(input).unwrap();
+    let output = Stretch.hash(input).unwrap();
     insta::assert_snapshot!(crate::world::hex(&output));
 }
 

@@ -217,6 +217,18 @@ impl Chain {
         Self { at, root, ..Self::start(control.space, Kind::Shared(Some(control))) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_vectors(
+        space: SpaceId,
+        account: AccountId,
+        at: Place,
+        root: StateRoot,
+        named: Option<u64>,
+    ) -> Self {
+        let named = named.map(|version| (account, version)).into_iter().collect();
+        Self { space, kind: Kind::Private(account), at, root, named }
+    }
+
     fn start(space: SpaceId, kind: Kind) -> Self {
         Self { space, kind, at: Place::start(&space), root: StateRoot::new([0; 32]), named: BTreeMap::new() }
     }

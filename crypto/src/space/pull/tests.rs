@@ -325,7 +325,7 @@ fn forks_and_rollbacks_are_named_with_both_places() {
     assert_eq!(pull.check_tip(theirs), Err(Violation::Fork { ours, theirs }));
 
     let (mut other, _) = behind();
-    other.anna.rng = rand::SeedableRng::seed_from_u64(77);
+    other.anna.rng = crate::world::CounterRng::new(77);
     let branch = other.anna.commit(&Place { seq: 2, head: space.at.head }, 0, 0, StateRoot::new([0; 32]));
     let mut pull = Pull::start(&device.chain, Mode::Changes);
     let refused = space.page(&mut pull, Page { commits: &[&branch], ..Page::default() });
