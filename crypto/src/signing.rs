@@ -102,6 +102,11 @@ mod secret {
         pub(crate) fn sign(&self, label: &str, bytes: &[u8]) -> Signature {
             self.0.sign(&labelled(label, bytes)).to_bytes()
         }
+
+        #[cfg(test)]
+        pub(crate) fn sign_raw(&self, message: &[u8]) -> Signature {
+            self.0.sign(message).to_bytes()
+        }
     }
 
     impl std::fmt::Debug for SigningKey {
