@@ -77,7 +77,7 @@ fn every_cited_section_of_the_spec_exists() {
         .filter_map(|heading| heading.split(' ').next())
         .collect();
     let mut cited = 0;
-    for path in with_extension("rs") {
+    for path in with_extension("rs").into_iter().filter(|path| !path.ends_with("tidy.rs")) {
         for rest in read(&path).split("SPEC.md section ").skip(1) {
             let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
             let number = number.trim_end_matches('.');
