@@ -153,13 +153,13 @@ impl<'a> Decoder<'a> {
     }
 
     /// Starts before the outermost array, for a reader of any shape.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "client"))]
     pub(crate) fn outside(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// What is yet to be read.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "client"))]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }

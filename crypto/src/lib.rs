@@ -22,6 +22,7 @@ mod hash;
 mod hpke;
 mod secret;
 #[cfg(all(test, feature = "client"))]
+#[expect(clippy::unnecessary_wraps, reason = "all judges have one type")]
 mod vectors;
 #[cfg(all(test, feature = "client"))]
 mod world;

@@ -82,6 +82,9 @@ mod tests {
         let mut secret = Secret::new([7_u8; 32]);
         secret.zeroize();
         assert_eq!(secret.expose(), &[0; 32]);
-        assert!(std::mem::needs_drop::<Secret>());
+        fn wipes_on_drop<T: ZeroizeOnDrop>() {}
+        wipes_on_drop::<Secret>();
+        wipes_on_drop::<ed25519_dalek::SigningKey>();
+        wipes_on_drop::<x25519_dalek::StaticSecret>();
     }
 }

@@ -158,3 +158,63 @@ mod secret {
 }
 #[cfg(feature = "client")]
 pub use secret::{DeviceSecret, IdentitySecret, ReceivingSecret};
+
+#[cfg(all(test, feature = "client"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::signing::BadSignature;
+    use crate::world::CounterRng;
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let rng = &mut CounterRng::new(1);
+        let code = crate::account::recovery::RecoveryCode::make(rng);
+        let secrets: [&dyn std::fmt::Debug; 11] = [
+            &IdentitySecret::make(rng),
+            &DeviceSecret::make(rng),
+            &ReceivingSecret::make(rng),
+            &crate::account::root::RootKey::make(rng),
+            &crate::account::root::UnverifiedRootKey::new(1, [7; 32]),
+            &crate::account::root::Keyring::new(crate::account::root::NameKey::make(rng)),
+            &code.kek(),
+            &code.sign_in_secret(),
+            &crate::space::keys::SpaceKey::make(1, rng),
+            &crate::attachment::AttachmentKey::make(rng),
+            &crate::local::LocalKey::make(rng),
+        ];
+        let printed = secrets.map(|secret| format!("{secret:?}")).join("\n");
+        insta::assert_snapshot!(format!("{printed}\n{code:?}"));
+    }
+
+    #[test]
+    fn secrets_come_back_from_the_key_store() {
+        let device = DeviceSecret::make(&mut CounterRng::new(1));
+        assert_eq!(DeviceSecret::from_bytes(&device.expose()).id(), device.id());
+        let inbox = ReceivingSecret::make(&mut CounterRng::new(1));
+        assert_eq!(ReceivingSecret::from_bytes(*inbox.expose()).public(), inbox.public());
+    }
+
+    proptest! {
+        #[test]
+        fn a_signature_is_over_one_label_and_message(seed: u64, message: Vec<u8>, other: Vec<u8>) {
+            let key = IdentitySecret::make(&mut CounterRng::new(seed));
+            let signature = key.0.sign("label", &message);
+            prop_assert_eq!(key.public().verify("label", &message, &signature), Ok(()));
+            prop_assert_eq!(key.public().verify("labem", &message, &signature), Err(BadSignature));
+            if other != message {
+                prop_assert_eq!(key.public().verify("label", &other, &signature), Err(BadSignature));
+            }
+        }
+
+        #[test]
+        fn what_is_sent_to_a_receiver_opens(seed: u64, info: Vec<u8>, plaintext: Vec<u8>) {
+            let rng = &mut CounterRng::new(seed);
+            let receiver = ReceivingSecret::make(rng);
+            let message = crate::hpke::seal_to(&receiver.public(), &info, &plaintext, rng).unwrap();
+            let opened = crate::hpke::open_from(&receiver, &info, &message).unwrap();
+            prop_assert_eq!(opened.as_slice(), plaintext.as_slice());
+        }
+    }
+}

@@ -467,3 +467,6 @@ fn check_member(
     }
     Ok(control.epoch)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,10 @@ use crate::ids::{AccountId, AccountStateHash, DeviceId, RecordHash, SlotId, Spac
 use crate::labels;
 use crate::signing::{BadSignature, Signature};
 
+/// The highest version of a record that still says something. A deletion may go beyond, so that nobody can put a record
+/// out of an admin's reach by giving it the highest number there is.
+pub const LIVE_VERSION_MAX: u64 = 1 << 32;
+
 /// Who wrote a record, and where it stands in the history of its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authorship {
@@ -127,13 +131,14 @@ impl SharedRecord {
         role: Role,
     ) -> Result<(), SharedRecordError> {
         let Authorship { author, version, replaces, .. } = &self.authorship;
-        if role < Role::Writer {
+        let too_far = self.content.is_some() && *version > LIVE_VERSION_MAX;
+        if role < Role::Writer || too_far {
             return Err(SharedRecordError::NotAllowed);
         }
         // What was replaced unseen in between cannot be checked; what is one step on can.
         let follows = match before {
             None => *version >= 1 && (*version > 1 || replaces.as_bytes() == &[0; 32]),
-            Some((old, hash)) if *version == old.version + 1 => replaces == hash,
+            Some((old, hash)) if version.checked_sub(1) == Some(old.version) => replaces == hash,
             Some((old, _)) => *version > old.version,
         };
         if !follows {

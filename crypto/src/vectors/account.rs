@@ -196,9 +196,9 @@ fn roots() -> Vec<Case> {
     let name_key = || NameKey(crate::secret::Secret::new([6; 32]));
     let seal = |index: usize, earlier: &[usize], rng: &mut CounterRng| {
         let mut ring = Keyring::new(name_key());
-        earlier
-            .iter()
-            .for_each(|at| ring.retire(RootKey::for_vectors(*at as u64 + 1, *anna.roots[*at].expose())));
+        for at in earlier {
+            ring.retire(RootKey::for_vectors(*at as u64 + 1, *anna.roots[*at].expose()));
+        }
         let sealed = ring.seal(&anna.roots[index], &account, rng);
         let mut case = with(&root(index), "keyring", hex(&sealed));
         case["kind"] = "keyring".into();

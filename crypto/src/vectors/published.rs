@@ -80,7 +80,7 @@ fn every_published_file_is_run() {
     }
 }
 
-/// Ring's and RustCrypto's implementations, as [`crate::sealed`] and its cross-check call them.
+/// Both implementations, ring's and that of `RustCrypto`, as [`crate::sealed`] and its cross-check call them.
 fn both_open(key: &[u8], nonce: &[u8; 12], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let aead = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).unwrap());
     let mut buffer = sealed.to_vec();

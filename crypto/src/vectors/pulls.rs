@@ -80,11 +80,15 @@ fn judge(case: &Value) -> Verdict {
     let mut states =
         list(case, "states").iter().map(|state| SignedState::parse(&unhex(state.as_str().unwrap())).unwrap());
     let mut history = AccountHistory::new(states.next().unwrap().verify_first().unwrap());
-    states.for_each(|state| history.extend(state).unwrap());
+    for state in states {
+        history.extend(state).unwrap();
+    }
     let authority = Authority::from(history);
     let mode = if text(case, "mode") == "changes" { Mode::Changes } else { Mode::Snapshot };
     let mut pull = Pull::start(&chain, mode);
-    list(case, "expected").iter().for_each(|place| pull.expect(place_of(place)));
+    for place in list(case, "expected") {
+        pull.expect(place_of(place));
+    }
     pull.check_tip(place_of(&case["tip"])).map_err(class)?;
     for page in list(case, "pages") {
         let pruned: Vec<_> = list(page, "pruned")
@@ -190,7 +194,7 @@ impl Server {
         json!({ "pruned": [], "commits": commits, "slots": slots })
     }
 
-    fn case(&self, start: Value, mode: &str, pages: Vec<Value>) -> Value {
+    fn case(&self, start: &Value, mode: &str, pages: &[Value]) -> Value {
         let keys = self
             .anna
             .roots
@@ -223,10 +227,10 @@ fn served(slot: SlotId, seq: u64, record: Option<&[u8]>) -> Value {
 fn lying(good: &Value, lie: impl FnOnce(&mut Value)) -> Value {
     let mut page = good["pages"][0].clone();
     lie(&mut page);
-    with(good, "pages", vec![page])
+    with(good, "pages", &[page])
 }
 
-fn slot_in<'v>(page: &'v mut Value, number: u8) -> &'v mut Value {
+fn slot_in(page: &mut Value, number: u8) -> &mut Value {
     let id = hex(&[number; 16]);
     page["slots"].as_array_mut().unwrap().iter_mut().find(|slot| slot["slot"] == id.as_str()).unwrap()
 }
@@ -245,9 +249,9 @@ fn cases() -> Vec<Case> {
         "slots": [],
     });
     server.push(0, &[(1, None), (4, Some("four"))]);
-    let good = server.case(start.clone(), "changes", vec![server.page(2, "changes")]);
-    let snapshot = server.case(start, "snapshot", vec![server.page(2, "snapshot")]);
-    let first = server.case(fresh.clone(), "snapshot", vec![server.page(0, "snapshot")]);
+    let good = server.case(&start, "changes", &[server.page(2, "changes")]);
+    let snapshot = server.case(&start, "snapshot", &[server.page(2, "snapshot")]);
+    let first = server.case(&fresh, "snapshot", &[server.page(0, "snapshot")]);
     let hashes: Vec<_> = server.commits.iter().map(|commit| CommitHash::of(commit).to_string()).collect();
     let pruned = |pruned: &[String], commits: usize| {
         lying(&first, |page| {
@@ -362,7 +366,7 @@ fn forged_commits() -> Vec<Case> {
             let (space, key) = (server.anna.space, server.anna.key());
             let commit = header.seal(&space, &at, &key, &server.anna.devices[signer], &mut server.anna.rng);
             let page = json!({ "pruned": [], "commits": [hex(&commit)], "slots": [] });
-            case(name, class, server.case(start.clone(), "changes", vec![page]))
+            case(name, class, server.case(&start, "changes", &[page]))
         })
         .collect();
     for (name, class, place) in [
@@ -371,7 +375,7 @@ fn forged_commits() -> Vec<Case> {
     ] {
         let commit = server.anna.commit(&place, 0, 1, root);
         let page = json!({ "pruned": [], "commits": [hex(&commit)], "slots": [] });
-        cases.push(case(name, class, server.case(start.clone(), "changes", vec![page])));
+        cases.push(case(name, class, server.case(&start, "changes", &[page])));
     }
     let mut eve = Person::new(62, 1);
     let foreign = eve.commit(&at, 0, 0, root);
@@ -382,7 +386,7 @@ fn forged_commits() -> Vec<Case> {
         ("sealed under another key", "substitution", sealed_by_eve),
     ] {
         let page = json!({ "pruned": [], "commits": [hex(&commit)], "slots": [] });
-        cases.push(case(name, class, server.case(start.clone(), "changes", vec![page])));
+        cases.push(case(name, class, server.case(&start, "changes", &[page])));
     }
     cases
 }
@@ -393,14 +397,14 @@ fn revocation() -> Vec<Case> {
     let start = server.start(Some(1));
     server.push(1, &[(2, Some("by the device that will be revoked"))]);
     server.anna.revoke(1);
-    let unbarred = server.case(start.clone(), "changes", vec![server.page(1, "changes")]);
+    let unbarred = server.case(&start, "changes", &[server.page(1, "changes")]);
     server.push(0, &[(3, Some("the barrier"))]);
-    let barred = server.case(start, "changes", vec![server.page(1, "changes")]);
+    let barred = server.case(&start, "changes", &[server.page(1, "changes")]);
     let start = server.start(Some(2));
     let (at, root) = (server.at, server.map.root());
     let behind = |commit: &[u8], server: &Server| {
         let page = json!({ "pruned": [], "commits": [hex(commit)], "slots": [] });
-        server.case(start.clone(), "changes", vec![page])
+        server.case(&start, "changes", &[page])
     };
     let old_state = server.anna.commit(&at, 1, 0, root);
     let new_state = server.anna.commit(&at, 1, 1, root);

@@ -368,6 +368,11 @@ fn shared_records() -> Vec<Case> {
             with(&sign(3, hash(4), None, ours, &anna), "known", known(&anna, 2)),
         ),
         case("a first that replaces something", "rollback", sign(1, hash(3), None, ours, &anna)),
+        case(
+            "a version beyond an admin's reach",
+            "not_allowed",
+            sign((1 << 32) + 1, hash(3), Some(b"hello"), ours, &anna),
+        ),
         case("version 0", "rollback", sign(0, hash(0), None, ours, &anna)),
         case("signed by somebody else", "bad_signature", sign(1, hash(0), None, ours, &ben)),
         case(

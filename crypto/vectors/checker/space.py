@@ -170,7 +170,7 @@ def verify_shared_record(space: bytes, slot: bytes, content: bytes, state: State
 
 def check_shared_record(record, role: int, known) -> None:
     author, version, replaced, text = record
-    if role < 2:
+    if role < 2 or (text is not None and version > 1 << 32):
         raise Refused("not_allowed")
     if known is None:
         follows = version > 1 or (version == 1 and replaced == bytes(32))

@@ -76,6 +76,14 @@ fn roles_and_order_are_kept() {
         ("another writer deletes it", known, record(&ben, 3, hash, None), Writer, Err(NotAllowed)),
         ("an admin deletes it", known, record(&ben, 3, hash, None), Admin, Ok(())),
         ("an admin rewrites it", known, record(&ben, 3, hash, text), Admin, Err(NotAllowed)),
+        (
+            "a version beyond an admin's reach",
+            known,
+            record(&anna, LIVE_VERSION_MAX + 1, hash, text),
+            Writer,
+            Err(NotAllowed),
+        ),
+        ("a deletion beyond it", known, record(&ben, u64::MAX, hash, None), Admin, Ok(())),
         ("its author, now a reader", known, record(&anna, 3, hash, text), Reader, Err(NotAllowed)),
     ];
     for (what, before, record, role, expected) in table {
