@@ -17,7 +17,7 @@ use opaque_ke::{CipherSuite, Identifiers, Ristretto255, ServerLoginParameters, T
 use rand_core::CryptoRng;
 use sha2_010::Sha512;
 use thiserror::Error;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::cbor::{DecodeError, strip_version};
 use crate::ids::SetupId;
@@ -100,7 +100,20 @@ impl From<DecodeError> for OpaqueError {
 }
 
 fn framed(parts: &[&[u8]]) -> Vec<u8> {
-    std::iter::once(crate::VERSION).chain(parts.iter().copied().flatten().copied()).collect()
+    // Never grown, because parts can be secret: growing frees the shorter copy unwiped.
+    let mut out = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    out.push(crate::VERSION);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+/// Frames a secret and wipes where it came from.
+fn framed_secret(secret: &mut [u8]) -> Zeroizing<Vec<u8>> {
+    let framed = Zeroizing::new(framed(&[secret]));
+    secret.zeroize();
+    framed
 }
 
 /// Takes the version off a message that must then have exactly this length.
@@ -123,8 +136,8 @@ fn parameters() -> ServerLoginParameters<'static, 'static> {
     }
 }
 
-fn take_key(mut bytes: impl AsMut<[u8]>) -> Secret<KEY_LEN> {
-    let bytes = bytes.as_mut();
+/// Takes a key out of one of opaque-ke's results, which wipes nothing itself. By reference: its arrays are `Copy`.
+fn take_key(bytes: &mut [u8]) -> Secret<KEY_LEN> {
     let key = Secret::filled(|out| out.copy_from_slice(bytes));
     bytes.zeroize();
     key

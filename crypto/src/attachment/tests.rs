@@ -118,6 +118,79 @@ fn a_file_that_is_cut_off_is_never_whole() {
     assert_eq!(open(len, &[sealed.as_slice(), &[0]].concat()), Err(AttachmentError::Trailing));
 }
 
+#[test]
+fn every_cut_near_a_border_is_noticed() {
+    let len = CHUNK_LEN + 100;
+    let sealed = seal(&file(len));
+    let borders = [20, HEADER_LEN, HEADER_LEN + SEALED_CHUNK_LEN, sealed.len()];
+    for cut in
+        borders.into_iter().flat_map(|border| border - 20..border + 20).filter(|cut| *cut < sealed.len())
+    {
+        assert_eq!(open(len, &sealed[..cut]), Err(AttachmentError::Truncated), "{cut} bytes");
+    }
+}
+
+/// Seals full chunks with flags of one's choice, as only somebody with the key can.
+fn seal_flagged(key: &AttachmentKey, salt: u64, flags: &[bool]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut sealer = Sealer::start(key, &SPACE, &ID, &mut out, &mut StdRng::seed_from_u64(salt));
+    for last in flags {
+        sealer.buffer.resize(CHUNK_LEN, 7);
+        sealer.seal_chunk(*last, &mut out);
+    }
+    out
+}
+
+#[test]
+fn only_the_last_chunk_is_the_last() {
+    let len = 2 * CHUNK_LEN;
+    assert_eq!(open(len, &seal_flagged(&key(), 1, &[false, true])), Ok(vec![7; len]));
+    for flags in [[false, false], [true, false], [true, true]] {
+        assert_eq!(open(len, &seal_flagged(&key(), 1, &flags)), Err(AttachmentError::Altered), "{flags:?}");
+    }
+}
+
+/// Of another key, and of an earlier sealing of the same file under the same key and id.
+#[test]
+fn chunks_of_another_sealing_are_refused() {
+    let (header, ours) = split(&seal_flagged(&key(), 1, &[false, true]));
+    for other in [
+        seal_flagged(&AttachmentKey::from_bytes([9; 32]), 1, &[false, true]),
+        seal_flagged(&key(), 2, &[false, true]),
+    ] {
+        let (_, theirs) = split(&other);
+        for mixed in [[&ours[0], &theirs[1]], [&theirs[0], &ours[1]], [&theirs[0], &theirs[1]]] {
+            let sealed = [header.as_slice(), mixed[0], mixed[1]].concat();
+            assert_eq!(open(2 * CHUNK_LEN, &sealed), Err(AttachmentError::Altered));
+        }
+    }
+}
+
+/// What was released before a failure is verified, and nothing comes after it.
+#[test]
+fn a_failure_is_final() {
+    let len = 3 * CHUNK_LEN;
+    let (file, good) = (file(len), seal(&file(len)));
+    let mut bad = good.clone();
+    bad[HEADER_LEN + SEALED_CHUNK_LEN] ^= 1;
+    let mut stream = Opener::start(&key(), &SPACE, &ID, len as u64, &bad[..HEADER_LEN]).unwrap().stream();
+    let mut out = Vec::new();
+    assert_eq!(stream.update(&bad[HEADER_LEN..], &mut out), Err(AttachmentError::Altered));
+    let again = &good[HEADER_LEN + SEALED_CHUNK_LEN..];
+    assert_eq!(stream.update(again, &mut out), Err(AttachmentError::Altered));
+    assert_eq!(out, file[..CHUNK_LEN]);
+    assert_eq!(stream.finish(), Err(AttachmentError::Truncated));
+}
+
+#[test]
+fn what_became_too_large_is_never_finished() {
+    let mut out = Vec::new();
+    let mut sealer = Sealer::start(&key(), &SPACE, &ID, &mut out, &mut StdRng::seed_from_u64(1));
+    sealer.len = CHUNKS_MAX * CHUNK_LEN as u64;
+    assert_eq!(sealer.update(&[1], &mut out), Err(AttachmentError::TooLarge));
+    assert_eq!(sealer.finish(&mut out), Err(AttachmentError::TooLarge));
+}
+
 /// The length comes from the sealed record. With another one, nothing fits.
 #[test]
 fn another_length_is_refused() {
@@ -164,10 +237,53 @@ fn any_range_can_be_read_alone() {
     let chunks = layout.chunks();
     assert_eq!(opener.open_chunk(chunks, &[0; 16]), Err(AttachmentError::NoSuchChunk(chunks)));
     assert_eq!(opener.open_chunk(0, &[0; 16]), Err(AttachmentError::Truncated));
+    assert_eq!(opener.open_chunk(0, &vec![0; SEALED_CHUNK_LEN + 1]), Err(AttachmentError::Trailing));
+}
+
+/// Lengths around those to which Padmé fills up, and around chunks.
+#[test]
+fn lengths_around_padded_ones() {
+    for edge in [8, 1024, 1088, 65_536, 69_632, 131_072, 135_168, 196_608, 270_336] {
+        for len in [edge - 1, edge, edge + 1] {
+            let file = file(len);
+            assert_eq!(open(len, &seal(&file)), Ok(file), "{len}");
+        }
+    }
+}
+
+/// `0`, `len`, and places between, in order.
+fn cuts(len: usize, places: &[usize]) -> Vec<usize> {
+    let mut cuts: Vec<_> = places.iter().map(|place| place % (len + 1)).chain([0, len]).collect();
+    cuts.sort_unstable();
+    cuts
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn uneven_pieces_do_not_matter(
+        len in 0_usize..200_000,
+        sealing: Vec<usize>,
+        opening: Vec<usize>,
+    ) {
+        let file = file(len);
+        let mut sealed = Vec::new();
+        let mut sealer = Sealer::start(&key(), &SPACE, &ID, &mut sealed, &mut StdRng::seed_from_u64(1));
+        for cut in cuts(len, &sealing).windows(2) {
+            sealer.update(&file[cut[0]..cut[1]], &mut sealed).unwrap();
+        }
+        prop_assert_eq!(sealer.finish(&mut sealed), Ok(len as u64));
+        prop_assert_eq!(&sealed, &seal(&file));
+        let (header, body) = sealed.split_at(HEADER_LEN);
+        let mut stream = Opener::start(&key(), &SPACE, &ID, len as u64, header).unwrap().stream();
+        let mut read = Vec::new();
+        for cut in cuts(body.len(), &opening).windows(2) {
+            stream.update(&body[cut[0]..cut[1]], &mut read).unwrap();
+        }
+        prop_assert_eq!(stream.finish(), Ok(()));
+        prop_assert_eq!(read, file);
+    }
+
     #[test]
     fn pieces_do_not_matter(len in 0_usize..200_000, sealing in 1_usize..100_000, opening in 1_usize..100_000) {
         let file = file(len);

@@ -3,6 +3,7 @@
 //! SPEC.md section 2.7. The export key exists only in what [`LoginStart::finish`] returns, and that only after the server's
 //! MAC has been verified.
 
+use opaque_ke::ksf::Ksf;
 use opaque_ke::{
     ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters,
     CredentialResponse, Identifiers, RegistrationResponse,
@@ -82,22 +83,7 @@ impl RegistrationStart {
     /// # Errors
     /// When the response is malformed or its setup id is not that of its key.
     pub fn finish(self, response: &[u8], rng: &mut impl CryptoRng) -> Result<Registered, OpaqueError> {
-        let (setup, response) = unframed_with_setup(response, REGISTRATION_RESPONSE_LEN)?;
-        let response = RegistrationResponse::deserialize(response).map_err(|_| OpaqueError::Malformed)?;
-        let finished = self
-            .state
-            .finish(
-                &mut OldRng(rng),
-                &self.password,
-                response,
-                ClientRegistrationFinishParameters::new(Identifiers::default(), None),
-            )
-            .map_err(|_| OpaqueError::Malformed)?;
-        if setup != setup_id(&finished.server_s_pk.serialize()) {
-            return Err(OpaqueError::UnknownSetup);
-        }
-        let record = framed(&[setup.as_bytes(), &finished.message.serialize()]);
-        Ok(Registered { record, export_key: ExportKey(take_key(finished.export_key)) })
+        finish_registration(self.state, &self.password, response, rng)
     }
 }
 
@@ -117,23 +103,53 @@ impl LoginStart {
     /// # Errors
     /// [`OpaqueError::NotAuthenticated`] when the password is wrong, or the name unknown, or the server an impostor.
     pub fn finish(self, response: &[u8], rng: &mut impl CryptoRng) -> Result<LoggedIn, OpaqueError> {
-        let response = CredentialResponse::deserialize(unframed(response, KE2_LEN)?)
-            .map_err(|_| OpaqueError::Malformed)?;
-        let parameters = ClientLoginFinishParameters::new(
-            Some(labels::OPAQUE_CONTEXT.as_bytes()),
-            Identifiers::default(),
-            None,
-        );
-        let finished = self
-            .state
-            .finish(&mut OldRng(rng), &self.password, response, parameters)
-            .map_err(|_| OpaqueError::NotAuthenticated)?;
-        Ok(LoggedIn {
-            finish: framed(&[&finished.message.serialize()]),
-            export_key: ExportKey(take_key(finished.export_key)),
-            session_key: SessionKey(take_key(finished.session_key)),
-        })
+        finish_login(self.state, &self.password, response, rng)
     }
+}
+
+/// Over any stretching, so that the tests can alter every byte of every message without a thousand runs of Argon2id.
+pub(super) fn finish_registration<K: Ksf + 'static>(
+    state: ClientRegistration<Suite<K>>,
+    password: &[u8],
+    response: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<Registered, OpaqueError> {
+    let (setup, response) = unframed_with_setup(response, REGISTRATION_RESPONSE_LEN)?;
+    let response = RegistrationResponse::deserialize(response).map_err(|_| OpaqueError::Malformed)?;
+    let parameters = ClientRegistrationFinishParameters::new(Identifiers::default(), None);
+    let mut finished = state
+        .finish(&mut OldRng(rng), password, response, parameters)
+        .map_err(|_| OpaqueError::Malformed)?;
+    let export_key = ExportKey(take_key(&mut finished.export_key));
+    if setup != setup_id(&finished.server_s_pk.serialize()) {
+        return Err(OpaqueError::UnknownSetup);
+    }
+    let record = framed(&[setup.as_bytes(), &finished.message.serialize()]);
+    Ok(Registered { record, export_key })
+}
+
+/// Over any stretching, like [`finish_registration`].
+pub(super) fn finish_login<K: Ksf + 'static>(
+    state: ClientLogin<Suite<K>>,
+    password: &[u8],
+    response: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<LoggedIn, OpaqueError> {
+    let response =
+        CredentialResponse::deserialize(unframed(response, KE2_LEN)?).map_err(|_| OpaqueError::Malformed)?;
+    let parameters = ClientLoginFinishParameters::new(
+        Some(labels::OPAQUE_CONTEXT.as_bytes()),
+        Identifiers::default(),
+        None,
+    );
+    let mut finished = state
+        .finish(&mut OldRng(rng), password, response, parameters)
+        .map_err(|_| OpaqueError::NotAuthenticated)?;
+    Ok(LoggedIn {
+        finish: framed(&[&finished.message.serialize()]),
+        export_key: ExportKey(take_key(&mut finished.export_key)),
+        session_key: SessionKey(take_key(&mut finished.session_key)),
+    })
 }
 
 impl std::fmt::Debug for RegistrationStart {

@@ -12,12 +12,17 @@ use zeroize::Zeroizing;
 
 use super::{
     KE1_LEN, KE3_LEN, OldRng, OpaqueError, REGISTRATION_RECORD_LEN, REGISTRATION_REQUEST_LEN, SessionKey,
-    Suite, framed, parameters, take_key, unframed, unframed_with_setup,
+    Suite, framed, framed_secret, parameters, take_key, unframed, unframed_with_setup,
 };
 use crate::cbor::strip_version;
 use crate::hash::{labelled, truncated};
 use crate::ids::SetupId;
 use crate::labels;
+
+/// OPRF seed, secret key, dummy key.
+const SETUP_LEN: usize = 64 + 32 + 32;
+/// Session key and the MAC that the client must send.
+const LOGIN_STATE_LEN: usize = 64 + 64;
 
 /// All that a server needs to sign people in. Secret; kept apart from the database.
 pub struct ServerSetup(OpaqueServerSetup<Suite>);
@@ -51,18 +56,17 @@ impl ServerSetup {
     /// # Errors
     /// When the bytes are not a whole setup.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpaqueError> {
-        let inner =
-            OpaqueServerSetup::deserialize(strip_version(bytes)?).map_err(|_| OpaqueError::Malformed)?;
-        let setup = Self(inner);
-        // opaque-ke ignores what follows a setup; a secret file that is not exactly ours must not pass.
-        if setup.to_bytes().as_slice() == bytes { Ok(setup) } else { Err(OpaqueError::Malformed) }
+        Self::from_unframed(unframed(bytes, SETUP_LEN)?)
+    }
+
+    fn from_unframed(bytes: &[u8]) -> Result<Self, OpaqueError> {
+        OpaqueServerSetup::deserialize(bytes).map(Self).map_err(|_| OpaqueError::Malformed)
     }
 
     /// The whole setup, to be kept secret and never lost.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let inner = Zeroizing::new(self.0.serialize().to_vec());
-        Zeroizing::new(framed(&[&inner]))
+        framed_secret(&mut self.0.serialize())
     }
 
     /// The id by which records name this setup.
@@ -115,6 +119,32 @@ impl ServerSetups {
         Self { current, earlier }
     }
 
+    /// Reads what [`ServerSetups::to_bytes`] gave, or [`ServerSetup::to_bytes`] before there was an earlier one.
+    ///
+    /// # Errors
+    /// When the bytes are not at least one whole setup and nothing else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpaqueError> {
+        let (setups, rest) = strip_version(bytes)?.as_chunks::<SETUP_LEN>();
+        let (current, earlier) = setups.split_first().ok_or(OpaqueError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(OpaqueError::Malformed);
+        }
+        let current = ServerSetup::from_unframed(current)?;
+        let earlier = earlier.iter().map(|setup| ServerSetup::from_unframed(setup)).collect::<Result<_, _>>()?;
+        Ok(Self { current, earlier })
+    }
+
+    /// All of them, the current one first, to be kept secret and never lost.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(Vec::with_capacity(1 + SETUP_LEN * (1 + self.earlier.len())));
+        out.push(crate::VERSION);
+        for setup in std::iter::once(&self.current).chain(&self.earlier) {
+            out.extend_from_slice(&setup.to_bytes()[1..]);
+        }
+        out
+    }
+
     /// The setup for registrations and for unknown names.
     #[must_use]
     pub fn current(&self) -> &ServerSetup {
@@ -154,15 +184,14 @@ impl ServerLogin {
     pub fn finish(self, finish: &[u8]) -> Result<SessionKey, OpaqueError> {
         let finish = CredentialFinalization::deserialize(unframed(finish, KE3_LEN)?)
             .map_err(|_| OpaqueError::Malformed)?;
-        let finished = self.0.finish(finish, parameters()).map_err(|_| OpaqueError::NotAuthenticated)?;
-        Ok(SessionKey(take_key(finished.session_key)))
+        let mut finished = self.0.finish(finish, parameters()).map_err(|_| OpaqueError::NotAuthenticated)?;
+        Ok(SessionKey(take_key(&mut finished.session_key)))
     }
 
     /// The state between two requests, which may reach different nodes. Secret, and good for one login.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let inner = Zeroizing::new(self.0.serialize().to_vec());
-        Zeroizing::new(framed(&[&inner]))
+        framed_secret(&mut self.0.serialize())
     }
 
     /// Reads what [`ServerLogin::to_bytes`] gave.
@@ -170,10 +199,9 @@ impl ServerLogin {
     /// # Errors
     /// When the bytes are not such a state.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpaqueError> {
-        let inner =
-            OpaqueServerLogin::deserialize(strip_version(bytes)?).map_err(|_| OpaqueError::Malformed)?;
-        let state = Self(inner);
-        if state.to_bytes().as_slice() == bytes { Ok(state) } else { Err(OpaqueError::Malformed) }
+        let inner = OpaqueServerLogin::deserialize(unframed(bytes, LOGIN_STATE_LEN)?)
+            .map_err(|_| OpaqueError::Malformed)?;
+        Ok(Self(inner))
     }
 }
 

@@ -10,12 +10,17 @@
 //!
 //! The shape depends on the content alone, so the order of changes does not matter. Changes only mark their path;
 //! [`MerkleMap::root`] hashes each marked node once, however many changes went through it.
+//!
+//! Only branches with entries on both sides are kept, one fewer than there are entries. Those with an empty side, of
+//! which slots with a long common prefix make up to 127, are hashed when needed: whoever chooses slots can
+//! cost us hashes, but no memory.
 
 use std::cmp::Reverse;
 
 use crate::hash;
 use crate::ids::{RecordHash, SlotId, StateRoot};
 
+mod differences;
 mod proof;
 pub use proof::{BadProof, Proof};
 
@@ -33,7 +38,7 @@ pub struct MerkleMap {
     free_branches: Vec<u32>,
 }
 
-/// A child: nothing, the only entry of its subtree, or two or more entries.
+/// A child: nothing (only of an empty map), the only entry of its subtree, or two or more entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Link {
     #[default]
@@ -48,12 +53,18 @@ struct Leaf {
     hash: RecordHash,
 }
 
+/// Where slots part: neither side is empty.
 #[derive(Clone, Debug)]
 struct Branch {
     sides: [Link; 2],
-    /// Stale while a change below has not been hashed yet.
-    digest: Option<[u8; 32]>,
+    /// The bit in which the two sides differ, and below which all slots here agree.
+    depth: u8,
+    /// The level at which `digest` is the root of these entries; a change below makes it [`STALE`].
+    level: u8,
+    digest: [u8; 32],
 }
+
+const STALE: u8 = u8::MAX;
 
 impl MerkleMap {
     /// A map without entries.
@@ -74,72 +85,65 @@ impl MerkleMap {
         self.len() == 0
     }
 
-    /// Inner nodes: as many hashes of two children stand under the root.
+    /// How many hashes of two children stand under the root. Counts them: for measurements.
     #[must_use]
     pub fn branches(&self) -> usize {
-        self.branches.len() - self.free_branches.len()
+        let (mut count, mut stack) = (0, vec![(self.root, 0)]);
+        while let Some((link, level)) = stack.pop() {
+            if let Link::Branch(at) = link {
+                let Branch { sides, depth, .. } = self.branches[at as usize];
+                let below = usize::from(depth) + 1;
+                count += below - level;
+                stack.extend(sides.map(|side| (side, below)));
+            }
+        }
+        count
     }
 
     /// The hash of the record in a slot.
     #[must_use]
     pub fn get(&self, slot: &SlotId) -> Option<RecordHash> {
-        let mut link = self.root;
-        for depth in 0.. {
-            match link {
-                Link::Empty => return None,
-                Link::Leaf(leaf) => {
-                    let leaf = self.leaf(leaf);
-                    return (leaf.slot == *slot).then_some(leaf.hash);
-                }
-                Link::Branch(branch) => link = self.branches[branch as usize].sides[side(slot, depth)],
-            }
-        }
-        None
+        let leaf = self.leaf(self.nearest(slot)?);
+        (leaf.slot == *slot).then_some(leaf.hash)
     }
 
     /// Puts a record into a slot; gives the hash that stood there.
     pub fn insert(&mut self, slot: SlotId, hash: RecordHash) -> Option<RecordHash> {
-        let mut path = Vec::new();
-        match self.descend(&slot, &mut path) {
-            Link::Leaf(leaf) if self.leaf(leaf).slot == slot => {
-                Some(std::mem::replace(&mut self.leaves[leaf as usize].hash, hash))
-            }
-            Link::Leaf(other) => {
-                let leaf = self.add_leaf(Leaf { slot, hash });
-                let subtree = self.part(other, leaf, path.len());
-                self.attach(&slot, &path, subtree);
-                None
-            }
-            _ => {
-                let leaf = self.add_leaf(Leaf { slot, hash });
-                self.attach(&slot, &path, Link::Leaf(leaf));
-                None
-            }
-        }
+        let Some(near) = self.nearest(&slot) else {
+            self.root = Link::Leaf(self.add_leaf(Leaf { slot, hash }));
+            return None;
+        };
+        let Some(parting) = parting(&slot, &self.leaf(near).slot) else {
+            self.mark(&slot, DEPTH_MAX);
+            return Some(std::mem::replace(&mut self.leaves[near as usize].hash, hash));
+        };
+        let above = self.mark(&slot, parting);
+        let leaf = Link::Leaf(self.add_leaf(Leaf { slot, hash }));
+        let other = above.map_or(self.root, |at| self.child(at, &slot));
+        let sides = if side(&slot, parting) == 0 { [leaf, other] } else { [other, leaf] };
+        let branch = self.add_branch(sides, parting, STALE, EMPTY_ROOT);
+        self.attach(above, &slot, branch);
+        None
     }
 
     /// Empties a slot; gives the hash that stood there.
     pub fn remove(&mut self, slot: &SlotId) -> Option<RecordHash> {
-        let mut path = Vec::new();
-        let Link::Leaf(leaf) = self.descend(slot, &mut path) else { return None };
+        let leaf = self.nearest(slot)?;
         let Leaf { slot: found, hash } = *self.leaf(leaf);
         if found != *slot {
             return None;
         }
         self.free_leaves.push(leaf);
-        let mut subtree = Link::Empty;
-        // A branch that is left with a single entry gives way to it, and so may the one above.
-        while let Some(branch) = path.last().copied() {
-            let sibling = self.branches[branch as usize].sides[1 - side(slot, path.len() - 1)];
-            subtree = match (subtree, sibling) {
-                (Link::Empty, Link::Leaf(_)) => sibling,
-                (Link::Leaf(_), Link::Empty) => subtree,
-                _ => break,
-            };
-            self.free_branches.push(branch);
-            path.pop();
+        match self.mark(slot, DEPTH_MAX) {
+            None => self.root = Link::Empty,
+            // The branch is left with one side, and gives way to it.
+            Some(at) => {
+                let Branch { sides, depth, .. } = self.branches[at as usize];
+                let above = self.mark(slot, depth.into());
+                self.attach(above, slot, sides[1 - side(slot, depth.into())]);
+                self.free_branches.push(at);
+            }
         }
-        self.attach(slot, &path, subtree);
         Some(hash)
     }
 
@@ -150,53 +154,30 @@ impl MerkleMap {
 
     /// The root over everything that is there.
     pub fn root(&mut self) -> StateRoot {
-        StateRoot::new(self.digest(self.root))
+        StateRoot::new(self.digest(self.root, 0))
     }
 
     /// A proof of what is, or is not, in a slot.
     pub fn prove(&mut self, slot: &SlotId) -> Proof {
-        let mut siblings = Vec::new();
-        let mut link = self.root;
-        while let Link::Branch(branch) = link {
-            let sides = self.branches[branch as usize].sides;
-            let taken = side(slot, siblings.len());
-            siblings.push(self.digest(sides[1 - taken]));
+        let (mut siblings, mut link) = (Vec::new(), self.root);
+        while let Link::Branch(at) = link {
+            let Branch { sides, depth, .. } = self.branches[at as usize];
+            let depth = usize::from(depth);
+            let parting = parting(slot, &self.slot_below(link)).filter(|parting| *parting < depth);
+            siblings.resize(parting.unwrap_or(depth), EMPTY_ROOT);
+            if let Some(parting) = parting {
+                siblings.push(self.digest(link, parting + 1));
+                return Proof { siblings, leaf: None };
+            }
+            let taken = side(slot, depth);
+            siblings.push(self.digest(sides[1 - taken], depth + 1));
             link = sides[taken];
         }
         let leaf = match link {
             Link::Leaf(leaf) => Some((self.leaf(leaf).slot, self.leaf(leaf).hash)),
             _ => None,
         };
-        Proof::new(siblings, leaf)
-    }
-
-    /// The slots in which two maps differ, in order. What is equal is skipped, so the cost grows with what differs.
-    pub fn differences(&mut self, other: &mut Self) -> Vec<SlotId> {
-        let mut found = Vec::new();
-        self.compare(self.root, other, other.root, &mut found);
-        found
-    }
-
-    fn compare(&mut self, ours: Link, other: &mut Self, theirs: Link, found: &mut Vec<SlotId>) {
-        if self.digest(ours) == other.digest(theirs) {
-            return;
-        }
-        if let (Link::Branch(a), Link::Branch(b)) = (ours, theirs) {
-            let (a, b) = (self.branches[a as usize].sides, other.branches[b as usize].sides);
-            for (a, b) in a.into_iter().zip(b) {
-                self.compare(a, other, b, found);
-            }
-            return;
-        }
-        // One side is a single entry or nothing: walk both in order, as when merging.
-        let (mut a, mut b) = (self.below(ours).peekable(), other.below(theirs).peekable());
-        while let Some(slot) = [a.peek(), b.peek()].into_iter().flatten().map(|leaf| leaf.slot).min() {
-            let hash_a = a.next_if(|leaf| leaf.slot == slot).map(|leaf| leaf.hash);
-            let hash_b = b.next_if(|leaf| leaf.slot == slot).map(|leaf| leaf.hash);
-            if hash_a != hash_b {
-                found.push(slot);
-            }
-        }
+        Proof { siblings, leaf }
     }
 
     fn below(&self, link: Link) -> impl Iterator<Item = &Leaf> {
@@ -215,72 +196,95 @@ impl MerkleMap {
         })
     }
 
-    /// Follows a slot down as far as there are branches, marking them; gives what stands at the end.
-    fn descend(&mut self, slot: &SlotId, path: &mut Vec<u32>) -> Link {
+    /// Of the entries, one that shares as many leading bits with the slot as any does.
+    fn nearest(&self, slot: &SlotId) -> Option<u32> {
         let mut link = self.root;
-        while let Link::Branch(branch) = link {
-            let taken = side(slot, path.len());
-            path.push(branch);
-            let branch = &mut self.branches[branch as usize];
-            branch.digest = None;
-            link = branch.sides[taken];
-        }
-        link
-    }
-
-    /// Hangs a subtree where the path ends.
-    fn attach(&mut self, slot: &SlotId, path: &[u32], subtree: Link) {
-        match path.last() {
-            None => self.root = subtree,
-            Some(branch) => self.branches[*branch as usize].sides[side(slot, path.len() - 1)] = subtree,
-        }
-    }
-
-    /// The branches from `depth` down to where two leaves part.
-    fn part(&mut self, a: u32, b: u32, depth: usize) -> Link {
-        let (slot_a, slot_b) = (self.leaf(a).slot, self.leaf(b).slot);
-        let parting = (depth..DEPTH_MAX).find(|depth| side(&slot_a, *depth) != side(&slot_b, *depth));
-        let parting = parting.expect("two different slots differ in some bit, and agree in those above");
-        let mut sides = [Link::Leaf(a), Link::Leaf(b)];
-        if side(&slot_a, parting) == 1 {
-            sides.reverse();
-        }
-        let mut link = self.add_branch(sides, None);
-        for depth in (depth..parting).rev() {
-            let mut sides = [Link::Empty; 2];
-            sides[side(&slot_a, depth)] = link;
-            link = self.add_branch(sides, None);
-        }
-        link
-    }
-
-    /// Builds a subtree over sorted leaves, hashing on the way up, while the children are still at hand.
-    fn build(&mut self, from: usize, to: usize, depth: usize) -> (Link, [u8; 32]) {
-        match &self.leaves[from..to] {
-            [] => (Link::Empty, EMPTY_ROOT),
-            [leaf] => (Link::Leaf(index(from)), leaf_digest(&leaf.slot, &leaf.hash)),
-            leaves => {
-                let parting = from + leaves.partition_point(|leaf| side(&leaf.slot, depth) == 0);
-                let (zero, zero_digest) = self.build(from, parting, depth + 1);
-                let (one, one_digest) = self.build(parting, to, depth + 1);
-                let digest = branch_digest(&zero_digest, &one_digest);
-                (self.add_branch([zero, one], Some(digest)), digest)
+        loop {
+            match link {
+                Link::Empty => return None,
+                Link::Leaf(leaf) => return Some(leaf),
+                Link::Branch(at) => link = self.child(at, slot),
             }
         }
     }
 
-    /// Depth is at most 128, and so is the recursion.
-    fn digest(&mut self, link: Link) -> [u8; 32] {
+    /// Marks the branches on the way to a slot, down to those above `depth`; gives the last.
+    fn mark(&mut self, slot: &SlotId, depth: usize) -> Option<u32> {
+        let (mut link, mut last) = (self.root, None);
+        while let Link::Branch(at) = link {
+            let branch = &mut self.branches[at as usize];
+            if usize::from(branch.depth) >= depth {
+                break;
+            }
+            branch.level = STALE;
+            last = Some(at);
+            link = self.child(at, slot);
+        }
+        last
+    }
+
+    /// Hangs a subtree under a branch, or makes it the whole.
+    fn attach(&mut self, above: Option<u32>, slot: &SlotId, subtree: Link) {
+        match above {
+            None => self.root = subtree,
+            Some(at) => {
+                let Branch { sides, depth, .. } = &mut self.branches[at as usize];
+                sides[side(slot, usize::from(*depth))] = subtree;
+            }
+        }
+    }
+
+    fn child(&self, at: u32, slot: &SlotId) -> Link {
+        let branch = &self.branches[at as usize];
+        branch.sides[side(slot, branch.depth.into())]
+    }
+
+    /// Some slot of a subtree; it has the bits in which they all agree.
+    fn slot_below(&self, mut link: Link) -> SlotId {
+        loop {
+            match link {
+                Link::Branch(at) => link = self.branches[at as usize].sides[0],
+                Link::Leaf(leaf) => return self.leaf(leaf).slot,
+                Link::Empty => unreachable!("no side of a branch is empty"),
+            }
+        }
+    }
+
+    /// Builds a subtree over sorted leaves, hashing on the way up, while the children are still at hand.
+    fn build(&mut self, from: usize, to: usize, level: usize) -> (Link, [u8; 32]) {
+        match &self.leaves[from..to] {
+            [] => (Link::Empty, EMPTY_ROOT),
+            [leaf] => (Link::Leaf(index(from)), leaf_digest(&leaf.slot, &leaf.hash)),
+            leaves @ [first, .., last] => {
+                let slot = first.slot;
+                let depth = parting(&slot, &last.slot).expect("the slots are sorted and none comes twice");
+                let middle = from + leaves.partition_point(|leaf| side(&leaf.slot, depth) == 0);
+                let (zero, zero_digest) = self.build(from, middle, depth + 1);
+                let (one, one_digest) = self.build(middle, to, depth + 1);
+                let digest = raise(branch_digest(&zero_digest, &one_digest), &slot, depth, level);
+                (self.add_branch([zero, one], depth, level_byte(level), digest), digest)
+            }
+        }
+    }
+
+    /// The root of a subtree, seen from a level. Depth is at most 128, and so is the recursion.
+    fn digest(&mut self, link: Link, level: usize) -> [u8; 32] {
         match link {
             Link::Empty => EMPTY_ROOT,
             Link::Leaf(leaf) => leaf_digest(&self.leaf(leaf).slot, &self.leaf(leaf).hash),
             Link::Branch(at) => {
-                let Branch { sides, digest } = self.branches[at as usize];
-                if let Some(digest) = digest {
+                let Branch { sides, depth, level: known, digest } = self.branches[at as usize];
+                if known == level_byte(level) {
                     return digest;
                 }
-                let digest = branch_digest(&self.digest(sides[0]), &self.digest(sides[1]));
-                self.branches[at as usize].digest = Some(digest);
+                let depth = usize::from(depth);
+                let mut digest =
+                    branch_digest(&self.digest(sides[0], depth + 1), &self.digest(sides[1], depth + 1));
+                if level < depth {
+                    digest = raise(digest, &self.slot_below(link), depth, level);
+                }
+                let branch = &mut self.branches[at as usize];
+                (branch.level, branch.digest) = (level_byte(level), digest);
                 digest
             }
         }
@@ -294,8 +298,9 @@ impl MerkleMap {
         add(&mut self.leaves, &mut self.free_leaves, leaf)
     }
 
-    fn add_branch(&mut self, sides: [Link; 2], digest: Option<[u8; 32]>) -> Link {
-        Link::Branch(add(&mut self.branches, &mut self.free_branches, Branch { sides, digest }))
+    fn add_branch(&mut self, sides: [Link; 2], depth: usize, level: u8, digest: [u8; 32]) -> Link {
+        let branch = Branch { sides, depth: level_byte(depth), level, digest };
+        Link::Branch(add(&mut self.branches, &mut self.free_branches, branch))
     }
 }
 
@@ -307,10 +312,31 @@ impl FromIterator<(SlotId, RecordHash)> for MerkleMap {
         leaves.sort_unstable_by_key(|leaf| (u128::from_be_bytes(*leaf.slot.as_bytes()), Reverse(leaf.hash)));
         leaves.dedup_by_key(|leaf| leaf.slot);
         let len = leaves.len();
-        let mut map = Self { leaves, branches: Vec::with_capacity(len + len / 2), ..Self::default() };
+        let mut map = Self { leaves, branches: Vec::with_capacity(len.saturating_sub(1)), ..Self::default() };
         map.root = map.build(0, len, 0).0;
         map
     }
+}
+
+/// The first bit in which two slots differ.
+fn parting(a: &SlotId, b: &SlotId) -> Option<usize> {
+    let differing = u128::from_be_bytes(*a.as_bytes()) ^ u128::from_be_bytes(*b.as_bytes());
+    (differing != 0).then_some(differing.leading_zeros() as usize)
+}
+
+/// From the depth of a branch up to a level, past branches of which one side is empty.
+fn raise(digest: [u8; 32], slot: &SlotId, depth: usize, level: usize) -> [u8; 32] {
+    (level..depth).rev().fold(digest, |digest, level| {
+        if side(slot, level) == 0 {
+            branch_digest(&digest, &EMPTY_ROOT)
+        } else {
+            branch_digest(&EMPTY_ROOT, &digest)
+        }
+    })
+}
+
+fn level_byte(level: usize) -> u8 {
+    u8::try_from(level).expect("a slot has 128 bits")
 }
 
 fn side(slot: &SlotId, depth: usize) -> usize {

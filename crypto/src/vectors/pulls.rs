@@ -227,7 +227,7 @@ fn served(slot: SlotId, seq: u64, record: Option<&[u8]>) -> Value {
 fn lying(good: &Value, lie: impl FnOnce(&mut Value)) -> Value {
     let mut page = good["pages"][0].clone();
     lie(&mut page);
-    with(good, "pages", &[page])
+    with(good, "pages", vec![page])
 }
 
 fn slot_in(page: &mut Value, number: u8) -> &mut Value {

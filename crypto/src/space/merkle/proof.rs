@@ -15,8 +15,8 @@ use crate::ids::{RecordHash, SlotId, StateRoot};
 /// The hashes beside the path to a slot, and the leaf at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    siblings: Vec<[u8; 32]>,
-    leaf: Option<(SlotId, RecordHash)>,
+    pub(super) siblings: Vec<[u8; 32]>,
+    pub(super) leaf: Option<(SlotId, RecordHash)>,
 }
 
 /// The proof is for another slot or another root.
@@ -25,10 +25,6 @@ pub struct Proof {
 pub struct BadProof;
 
 impl Proof {
-    pub(super) fn new(siblings: Vec<[u8; 32]>, leaf: Option<(SlotId, RecordHash)>) -> Self {
-        Self { siblings, leaf }
-    }
-
     /// What is in the slot of the map with this root: a record's hash, or nothing.
     ///
     /// # Errors

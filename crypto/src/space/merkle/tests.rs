@@ -170,7 +170,7 @@ fn every_altered_byte_of_a_proof_is_refused() {
 #[test]
 fn the_deepest_map_works() {
     let mut map: MerkleMap = [(slot(0), hash(0)), (slot(1), hash(1))].into_iter().collect();
-    assert_eq!(map.branches.len(), DEPTH_MAX);
+    assert_eq!((map.branches.len(), map.branches()), (1, DEPTH_MAX));
     let root = map.root();
     let proof = map.prove(&slot(1));
     assert_eq!(proof.verify(&root, &slot(1)), Ok(Some(hash(1))));
@@ -185,4 +185,111 @@ fn of_a_slot_that_comes_twice_the_greatest_hash_counts() {
         let map: MerkleMap = entries.into_iter().collect();
         assert_eq!((map.len(), map.get(&slot(1))), (1, Some(hash(2))));
     }
+}
+
+/// Whoever chooses slots can make every two of them share all bits but the last. That may cost hashes, but no memory.
+#[test]
+fn hostile_slots_take_no_more_memory_than_others() {
+    let mut map = MerkleMap::new();
+    for i in 0..1000_u128 {
+        let pair = i.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) & !1;
+        map.insert(slot(pair), hash(1));
+        map.insert(slot(pair | 1), hash(2));
+    }
+    assert_eq!((map.len(), map.branches.len()), (2000, 1999));
+    assert!(map.branches() > 100_000, "so many hashes are under the root");
+    assert!(size_of::<Leaf>() + size_of::<Branch>() <= 100);
+    let model = map.iter().collect();
+    assert_eq!(map.root(), naive_root(&model));
+    for slot in model.keys() {
+        map.remove(slot);
+    }
+    assert_eq!((map.len(), map.branches(), map.root()), (0, 0, StateRoot::new([0; 32])));
+}
+
+/// Nodes that were freed are used again, over and over, and the map is still the definition.
+#[test]
+fn a_long_life_is_still_the_definition() {
+    let slots: Vec<_> = (0..128)
+        .flat_map(|bit| [slot(1 << bit), slot(u128::MAX << bit), slot((u128::MAX / 7) ^ 1 << bit)])
+        .collect();
+    let (mut map, mut model) = (MerkleMap::new(), BTreeMap::new());
+    for step in 0..10_000_usize {
+        let slot = slots[step * 7_919 % slots.len()];
+        // It grows for 2,000 steps and shrinks for 2,000.
+        let growing = if step / 2_000 % 2 == 0 { 7 } else { 2 };
+        if (step * 31 + step / 7) % 10 < growing {
+            let hash = hash(u8::try_from(step % 251).unwrap());
+            assert_eq!(map.insert(slot, hash), model.insert(slot, hash));
+        } else {
+            assert_eq!(map.remove(&slot), model.remove(&slot));
+        }
+        if step % 100 == 0 {
+            assert_eq!(map.root(), naive_root(&model), "step {step}");
+        }
+    }
+    assert!(map.branches.len() < slots.len(), "freed branches are used again");
+    assert!(map.iter().eq(model));
+}
+
+#[test]
+fn a_batch_marks_each_branch_on_its_paths_once() {
+    let mut map: MerkleMap = (0..=255_u8).map(|i| (slot(u128::from(i) << 120), hash(i))).collect();
+    let stale = |map: &MerkleMap| map.branches.iter().filter(|branch| branch.level == STALE).count();
+    assert_eq!(stale(&map), 0);
+    map.remove(&slot(1));
+    assert_eq!(stale(&map), 0, "nothing was removed");
+    map.insert(slot(0), hash(9));
+    map.insert(slot(0), hash(8));
+    assert_eq!(stale(&map), 8);
+    map.insert(slot(1 << 120), hash(9));
+    assert_eq!(stale(&map), 8, "the same path");
+    map.root();
+    assert_eq!(stale(&map), 0);
+}
+
+#[test]
+fn a_proof_with_other_siblings_is_refused() {
+    let mut map: MerkleMap = (0..20_u8).map(|i| (slot(u128::from(i) << 120 | 7), hash(i))).collect();
+    map.insert(slot(6), hash(6));
+    let root = map.root();
+    for asked in [slot(7), slot(3 << 120 | 7), slot(3 << 120 | 6), slot(5), slot(200 << 120)] {
+        let proof = map.prove(&asked);
+        let Proof { siblings, leaf } = &proof;
+        let refused = |siblings: Vec<[u8; 32]>| {
+            assert_eq!(Proof { siblings, leaf: *leaf }.verify(&root, &asked), Err(BadProof));
+        };
+        for at in 0..siblings.len() {
+            refused([&siblings[..at], &siblings[at + 1..]].concat());
+            if siblings.len() < DEPTH_MAX {
+                refused([&siblings[..=at], &siblings[at..]].concat());
+            }
+            if at > 0 && siblings[at] != siblings[at - 1] {
+                let mut swapped = siblings.clone();
+                swapped.swap(at, at - 1);
+                refused(swapped);
+            }
+        }
+        let bytes = proof.to_bytes();
+        for cut in 0..bytes.len() {
+            assert!(Proof::parse(&bytes[..cut]).is_err(), "{cut} bytes");
+        }
+        assert!(Proof::parse(&[bytes.as_slice(), &[0]].concat()).is_err());
+    }
+}
+
+/// No honest map has such a root, but whoever signs one must not prove absence with it.
+#[test]
+fn a_leaf_that_is_not_on_the_path_is_refused() {
+    let (asked, elsewhere, sibling) = (slot(0), slot(1 << 127), [7; 32]);
+    let root = StateRoot::new(branch_digest(&leaf_digest(&elsewhere, &hash(1)), &sibling));
+    let proof = Proof { siblings: vec![sibling], leaf: Some((elsewhere, hash(1))) };
+    assert_eq!(proof.verify(&root, &asked), Err(BadProof));
+}
+
+#[test]
+fn a_proof_has_at_most_128_siblings() {
+    let with = |siblings| Proof { siblings: vec![[0; 32]; siblings], leaf: None };
+    assert_eq!(Proof::parse(&with(128).to_bytes()), Ok(with(128)));
+    assert_eq!(Proof::parse(&with(129).to_bytes()), Err(crate::cbor::DecodeError::TooLarge));
 }
