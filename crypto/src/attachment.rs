@@ -26,7 +26,7 @@ use crate::ids::{AttachmentId, SpaceId};
 use crate::labels;
 use crate::padding::padme;
 use crate::sealed::{self, OpenError, PREFIX_LEN, TAG_LEN};
-use crate::secret::{Secret, secret_key};
+use crate::secret::stored_key;
 
 /// Plaintext bytes of a full chunk.
 pub const CHUNK_LEN: usize = 64 * 1024;
@@ -36,7 +36,7 @@ pub const CHUNKS_MAX: u64 = 1 << 32;
 pub const HEADER_LEN: usize = PREFIX_LEN;
 const SEALED_CHUNK_LEN: usize = CHUNK_LEN + TAG_LEN;
 
-secret_key! {
+stored_key! {
     /// The key of one attachment; the record that names the attachment holds it.
     AttachmentKey
 }
@@ -100,26 +100,6 @@ pub struct StreamOpener {
     opener: Opener,
     buffer: Vec<u8>,
     index: u64,
-}
-
-impl AttachmentKey {
-    /// A new key for a new file.
-    #[must_use]
-    pub fn make(rng: &mut impl CryptoRng) -> Self {
-        Self(Secret::make(rng))
-    }
-
-    /// From the bytes that the record holds.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Secret::new(bytes))
-    }
-
-    /// The key itself, for the sealed record that names the attachment.
-    #[must_use]
-    pub fn expose(&self) -> &[u8; 32] {
-        self.0.expose()
-    }
 }
 
 impl Layout {

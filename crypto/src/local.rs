@@ -9,32 +9,14 @@ use zeroize::Zeroizing;
 use crate::hash::context;
 use crate::labels;
 use crate::sealed::{self, OpenError};
-use crate::secret::{Secret, secret_key};
+use crate::secret::stored_key;
 
-secret_key! {
+stored_key! {
     /// A key of the local store, kept by the platform.
     LocalKey
 }
 
 impl LocalKey {
-    /// A new key for a new store.
-    #[must_use]
-    pub fn make(rng: &mut impl CryptoRng) -> Self {
-        Self(Secret::make(rng))
-    }
-
-    /// From the bytes that the platform's key store gives.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Secret::new(bytes))
-    }
-
-    /// The key itself, for the platform's key store.
-    #[must_use]
-    pub fn expose(&self) -> &[u8; 32] {
-        self.0.expose()
-    }
-
     /// Seals a value for its place in the store.
     #[must_use]
     pub fn seal(

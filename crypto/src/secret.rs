@@ -68,6 +68,36 @@ macro_rules! secret_key {
 #[cfg(feature = "client")]
 pub(crate) use secret_key;
 
+/// A [`secret_key`] that is made at random and kept outside this crate: in a key store or a sealed record.
+#[cfg(feature = "client")]
+macro_rules! stored_key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $crate::secret::secret_key! { $(#[$doc])* $name }
+
+        impl $name {
+            /// A new random one.
+            #[must_use]
+            pub fn make(rng: &mut impl rand_core::CryptoRng) -> Self {
+                Self($crate::secret::Secret::make(rng))
+            }
+
+            /// From the bytes that `expose` gave.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self($crate::secret::Secret::new(bytes))
+            }
+
+            /// The secret itself: to be kept sealed, or in the key store of the platform, and nowhere else.
+            #[must_use]
+            pub fn expose(&self) -> &[u8; 32] {
+                self.0.expose()
+            }
+        }
+    };
+}
+#[cfg(feature = "client")]
+pub(crate) use stored_key;
+
 #[cfg(all(test, feature = "client"))]
 mod tests {
     use super::*;

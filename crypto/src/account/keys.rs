@@ -59,7 +59,7 @@ mod secret {
 
     use super::{DeviceKeys, ReceivingKey};
     use crate::ids::DeviceId;
-    use crate::secret::Secret;
+    use crate::secret::{Secret, stored_key};
     use crate::signing::{SigningKey, VerifyingKey};
 
     /// The identity key. It is opened only while the user has typed the password or the recovery code.
@@ -80,29 +80,12 @@ mod secret {
         }
     }
 
-    /// The secret half of a key that receives keys.
-    #[derive(Debug)]
-    pub struct ReceivingSecret(pub(crate) Secret);
+    stored_key! {
+        /// The secret half of a key that receives keys.
+        ReceivingSecret
+    }
 
     impl ReceivingSecret {
-        /// A new one.
-        #[must_use]
-        pub fn make(rng: &mut impl CryptoRng) -> Self {
-            Self(Secret::make(rng))
-        }
-
-        /// From the bytes that [`ReceivingSecret::expose`] gave.
-        #[must_use]
-        pub fn from_bytes(bytes: [u8; 32]) -> Self {
-            Self(Secret::new(bytes))
-        }
-
-        /// The secret itself: to be stored sealed and nowhere else (an inbox key is a record of the private space).
-        #[must_use]
-        pub fn expose(&self) -> &[u8; 32] {
-            self.0.expose()
-        }
-
         /// Its public half.
         #[must_use]
         pub fn public(&self) -> ReceivingKey {

@@ -195,6 +195,16 @@ impl Keyring {
         Ok(Self { name_key, earlier })
     }
 
+    #[cfg(test)]
+    pub(crate) fn seal_for_tests(
+        newest: &RootKey,
+        account: &AccountId,
+        plaintext: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Vec<u8> {
+        sealed::seal(&newest.keyring_key(account), &Self::context(newest, account), plaintext, rng)
+    }
+
     fn context(newest: &RootKey, account: &AccountId) -> Vec<u8> {
         context(labels::KEYRING, &[account.into(), newest.epoch.into()])
     }

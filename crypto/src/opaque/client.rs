@@ -117,9 +117,8 @@ pub(super) fn finish_registration<K: Ksf + 'static>(
     let (setup, response) = unframed_with_setup(response, REGISTRATION_RESPONSE_LEN)?;
     let response = RegistrationResponse::deserialize(response).map_err(|_| OpaqueError::Malformed)?;
     let parameters = ClientRegistrationFinishParameters::new(Identifiers::default(), None);
-    let mut finished = state
-        .finish(&mut OldRng(rng), password, response, parameters)
-        .map_err(|_| OpaqueError::Malformed)?;
+    let mut finished =
+        state.finish(&mut OldRng(rng), password, response, parameters).map_err(|_| OpaqueError::Malformed)?;
     let export_key = ExportKey(take_key(&mut finished.export_key));
     if setup != setup_id(&finished.server_s_pk.serialize()) {
         return Err(OpaqueError::UnknownSetup);

@@ -130,7 +130,8 @@ impl ServerSetups {
             return Err(OpaqueError::Malformed);
         }
         let current = ServerSetup::from_unframed(current)?;
-        let earlier = earlier.iter().map(|setup| ServerSetup::from_unframed(setup)).collect::<Result<_, _>>()?;
+        let earlier =
+            earlier.iter().map(|setup| ServerSetup::from_unframed(setup)).collect::<Result<_, _>>()?;
         Ok(Self { current, earlier })
     }
 

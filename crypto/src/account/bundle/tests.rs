@@ -98,6 +98,25 @@ fn a_bundle_opens_for_its_account_and_secret_only() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn garbage_under_the_right_key_is_no_bundle_and_no_keyring(garbage: Vec<u8>) {
+        let mut anna = Person::new(1, 1);
+        let (id, root) = (anna.account(), &anna.roots[0]);
+        let code = RecoveryCode::make(&mut anna.rng);
+        let context = |label| context(label, &[(&id).into()]);
+        let sealed = sealed::seal(&code.kek().0, &context(labels::RECOVERY_BUNDLE), &garbage, &mut anna.rng);
+        let malformed = |error| matches!(error, OpenError::Plaintext(_));
+        proptest::prop_assert!(malformed(open_recovery_bundle(code.kek(), &id, &sealed).unwrap_err()));
+        let kek = PasswordKek::derive(&ExportKey::from_bytes([5; 64]), &id);
+        let sealed = sealed::seal(&kek.0, &context(labels::PASSWORD_BUNDLE), &garbage, &mut anna.rng);
+        proptest::prop_assert!(malformed(open_password_bundle(&kek, &id, &sealed).unwrap_err()));
+        let sealed = Keyring::seal_for_tests(root, &id, &garbage, &mut anna.rng);
+        proptest::prop_assert!(malformed(Keyring::open(&sealed, root, &id).unwrap_err()));
+        proptest::prop_assert!(CredentialSet::parse(&garbage).is_err());
+    }
+}
+
 #[test]
 fn a_credential_set_has_one_form() {
     let set = account(1).credentials;

@@ -64,6 +64,21 @@ fn a_header_opens_at_its_place_only() {
     }
 }
 
+proptest::proptest! {
+    /// A member who has the key can seal anything; what is no header is refused by its form.
+    #[test]
+    fn garbage_under_the_right_key_is_no_header(garbage: Vec<u8>) {
+        let mut anna = Person::new(1, 1);
+        let at = Place { seq: 4, head: Head::new([1; 32]) };
+        let bytes = anna.commit(&at, 0, 0, StateRoot::new([5; 32]));
+        let commit = Commit::parse(&bytes).unwrap();
+        let sealed = sealed::seal_padded(&anna.key().key, &header_context(&commit), &garbage, to_multiple, &mut anna.rng);
+        let opened = Header::open(&Commit { header: &sealed, ..commit }, &anna.key());
+        proptest::prop_assert!(matches!(opened, Err(OpenError::Plaintext(_))));
+        proptest::prop_assert!(Header::decode(&garbage).is_err());
+    }
+}
+
 /// Whoever has the space's key can seal, but not sign.
 #[test]
 fn a_resealed_header_does_not_verify() {
