@@ -232,7 +232,9 @@ impl Control {
     /// When it was not sealed under this key for this version.
     pub fn open(key: &SpaceKey, space: &SpaceId, version: u64, sealed: &[u8]) -> Result<Self, OpenError> {
         let plaintext = sealed::open(&key.key, &control_context(space, version), sealed)?;
-        Ok(Self::parse(&plaintext)?)
+        let control = Self::parse(&plaintext)?;
+        let fits = control.space == *space && control.version == version;
+        if fits { Ok(control) } else { Err(DecodeError::Shape.into()) }
     }
 }
 
@@ -348,6 +350,10 @@ mod tests {
         let sealed = control.seal(&key, &mut rng);
         assert_eq!(Control::open(&key, &control.space, 1, &sealed).unwrap(), control);
         assert_eq!(Control::open(&key, &control.space, 2, &sealed), Err(OpenError::WrongKeyOrContext));
+        let context = control_context(&SpaceId::new([9; 16]), 1);
+        let misplaced = sealed::seal(&key.key, &context, &control.to_bytes(), &mut rng);
+        let opened = Control::open(&key, &SpaceId::new([9; 16]), 1, &misplaced);
+        assert_eq!(opened, Err(OpenError::Plaintext(DecodeError::Shape)));
         let bytes = control.to_bytes();
         for len in 0..bytes.len() {
             assert!(Control::parse(&bytes[..len]).is_err());

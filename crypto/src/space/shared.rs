@@ -157,7 +157,8 @@ impl UnverifiedRecord {
         &self.record.authorship
     }
 
-    /// Believes the record because a device of its author, live in the state that it names, signed it.
+    /// Believes the record because a device of its author, live in the state that it names, signed it. The state is one of
+    /// the author's history, under the identity that the space's control lists.
     ///
     /// # Errors
     /// When it did not.

@@ -282,6 +282,12 @@ fn controls() -> Vec<Case> {
             inputs(&Control { version: 9, ..both.clone() }, Some(&first), &admin, rng),
         ),
         case("another branch", "not_successor", after(&|c| c.previous = ControlHash::new([9; 32]), rng)),
+        case("sealed for another space", "malformed", {
+            let context =
+                crate::hash::context(crate::labels::CONTROL, &[(&SpaceId::new([9; 16])).into(), 2.into()]);
+            let sealed = crate::sealed::seal(&key.key, &context, &both.to_bytes(), rng);
+            with(&with(&good, "sealed", hex(&sealed)), "space", hex(&[9; 16]))
+        }),
         case("as another version", "wrong_key_or_context", with(&good, "control_version", 3)),
         flipped(&good, "space_key", 0, "wrong_key_or_context"),
         flipped(&good, "sealed", -1, "altered"),

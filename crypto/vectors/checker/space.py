@@ -126,7 +126,10 @@ def parse_control(data: bytes) -> Control:
 
 
 def open_control(key: bytes, space: bytes, version: int, sealed: bytes) -> Control:
-    return parse_control(open_sealed(key, context("alcove/1/sealed-control", space, version), sealed))
+    control = parse_control(open_sealed(key, context("alcove/1/sealed-control", space, version), sealed))
+    if control.space != space or control.version != version:
+        raise Refused("malformed")
+    return control
 
 
 def check_control(control: Control, before: Control | None, author: bytes) -> None:
