@@ -84,6 +84,9 @@ pub enum OpaqueError {
     /// The record was made with a server setup that is not at hand, or the setup is not the one it says.
     #[error("the record belongs to another server setup")]
     UnknownSetup,
+    /// The device has not the memory that stretching a password takes. Nothing is wrong with the password.
+    #[error("stretching a password takes 64 MiB of memory, which cannot be had now")]
+    OutOfMemory,
     /// The other side has not authenticated. For the client: the password is wrong, or the name unknown, or the server not
     /// the one of the registration. These cannot be told apart, by design.
     #[error("wrong login name or password")]

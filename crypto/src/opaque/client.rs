@@ -3,6 +3,7 @@
 //! SPEC.md section 2.7. The export key exists only in what [`LoginStart::finish`] returns, and that only after the server's
 //! MAC has been verified.
 
+use opaque_ke::errors::{InternalError, ProtocolError};
 use opaque_ke::ksf::Ksf;
 use opaque_ke::{
     ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters,
@@ -117,8 +118,9 @@ pub(super) fn finish_registration<K: Ksf + 'static>(
     let (setup, response) = unframed_with_setup(response, REGISTRATION_RESPONSE_LEN)?;
     let response = RegistrationResponse::deserialize(response).map_err(|_| OpaqueError::Malformed)?;
     let parameters = ClientRegistrationFinishParameters::new(Identifiers::default(), None);
-    let mut finished =
-        state.finish(&mut OldRng(rng), password, response, parameters).map_err(|_| OpaqueError::Malformed)?;
+    let mut finished = state
+        .finish(&mut OldRng(rng), password, response, parameters)
+        .map_err(|error| failed(error, OpaqueError::Malformed))?;
     let export_key = ExportKey(take_key(&mut finished.export_key));
     if setup != setup_id(&finished.server_s_pk.serialize()) {
         return Err(OpaqueError::UnknownSetup);
@@ -143,12 +145,20 @@ pub(super) fn finish_login<K: Ksf + 'static>(
     );
     let mut finished = state
         .finish(&mut OldRng(rng), password, response, parameters)
-        .map_err(|_| OpaqueError::NotAuthenticated)?;
+        .map_err(|error| failed(error, OpaqueError::NotAuthenticated))?;
     Ok(LoggedIn {
         finish: framed(&[&finished.message.serialize()]),
         export_key: ExportKey(take_key(&mut finished.export_key)),
         session_key: SessionKey(take_key(&mut finished.session_key)),
     })
+}
+
+/// Stretching fails only for want of memory, before anything that a server sent is judged.
+fn failed(error: ProtocolError, otherwise: OpaqueError) -> OpaqueError {
+    match error {
+        ProtocolError::LibraryError(InternalError::KsfError) => OpaqueError::OutOfMemory,
+        _ => otherwise,
+    }
 }
 
 impl std::fmt::Debug for RegistrationStart {

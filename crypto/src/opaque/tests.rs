@@ -372,3 +372,33 @@ proptest! {
         let _ = OpaqueRecord::parse(&record);
     }
 }
+
+/// A device that cannot have the memory.
+#[derive(Default)]
+struct NoMemory;
+
+impl Ksf for NoMemory {
+    fn hash<L: generic_array_014::ArrayLength<u8>>(
+        &self,
+        _: generic_array_014::GenericArray<u8, L>,
+    ) -> Result<generic_array_014::GenericArray<u8, L>, opaque_ke::errors::InternalError> {
+        Err(opaque_ke::errors::InternalError::KsfError)
+    }
+}
+
+#[test]
+fn a_lack_of_memory_is_no_wrong_password() {
+    let (setup, record, _) = registered(b"right");
+    let rng = &mut rng();
+    let start = ClientLogin::<Suite<NoMemory>>::start(&mut OldRng(rng), b"right").unwrap();
+    let request = framed(&[&start.message.serialize()]);
+    let (response, _) = setup.log_in(&request, Some(&record), NAME, rng).unwrap();
+    let refused = finish_login(start.state, b"right", &response, rng).unwrap_err();
+    assert_eq!(refused, OpaqueError::OutOfMemory);
+
+    let start = ClientRegistration::<Suite<NoMemory>>::start(&mut OldRng(rng), b"right").unwrap();
+    let request = framed(&[&start.message.serialize()]);
+    let response = setup.register(&request, NAME).unwrap();
+    let refused = finish_registration(start.state, b"right", &response, rng).unwrap_err();
+    assert_eq!(refused, OpaqueError::OutOfMemory);
+}
