@@ -82,7 +82,7 @@ impl<'a> From<Vec<Item<'a>>> for Item<'a> {
 /// Encodes an array of items.
 #[must_use]
 pub fn encode(items: &[Item<'_>]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128);
+    let mut out = Vec::with_capacity(array_len(items));
     put_array(&mut out, items);
     out
 }
@@ -90,7 +90,7 @@ pub fn encode(items: &[Item<'_>]) -> Vec<u8> {
 /// Encodes an array of items behind the version byte that opens everything stored.
 #[must_use]
 pub fn encode_versioned(items: &[Item<'_>]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(1 + array_len(items));
     out.push(crate::VERSION);
     put_array(&mut out, items);
     out
@@ -111,6 +111,27 @@ fn put_array(out: &mut Vec<u8>, items: &[Item<'_>]) {
             }
             Item::Array(items) => put_array(out, items),
         }
+    }
+}
+
+/// The exact length, so that the buffer never grows: growing would leave copies of what may be secret.
+fn array_len(items: &[Item<'_>]) -> usize {
+    let item_len = |item: &Item<'_>| match item {
+        Item::Uint(value) => head_len(*value),
+        Item::Bytes(bytes) => head_len(bytes.len() as u64) + bytes.len(),
+        Item::Text(text) => head_len(text.len() as u64) + text.len(),
+        Item::Array(items) => array_len(items),
+    };
+    head_len(items.len() as u64) + items.iter().map(item_len).sum::<usize>()
+}
+
+fn head_len(value: u64) -> usize {
+    match value {
+        0..=23 => 1,
+        24..=0xff => 2,
+        0x100..=0xffff => 3,
+        0x1_0000..=0xffff_ffff => 5,
+        _ => 9,
     }
 }
 

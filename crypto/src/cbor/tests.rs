@@ -74,6 +74,7 @@ proptest! {
     fn what_is_encoded_is_decoded(number: u64, bytes: Vec<u8>, text: String, list: Vec<u64>) {
         let items = list.iter().map(|n| Item::Uint(*n)).collect::<Vec<_>>();
         let encoded = encode(&[number.into(), bytes.as_slice().into(), text.as_str().into(), items.into()]);
+        prop_assert_eq!(encoded.capacity(), encoded.len(), "a buffer that grew has left copies behind");
         let mut decoder = Decoder::new(&encoded, 4).unwrap();
         prop_assert_eq!(decoder.uint().unwrap(), number);
         prop_assert_eq!(decoder.bytes().unwrap(), bytes.as_slice());
