@@ -79,7 +79,6 @@ pub struct Layout {
 }
 
 /// Seals a file piece by piece.
-#[derive(Debug)]
 pub struct Sealer {
     aead: LessSafeKey,
     buffer: Zeroizing<Vec<u8>>,
@@ -298,6 +297,13 @@ impl StreamOpener {
     pub fn finish(self) -> Result<(), AttachmentError> {
         let whole = self.index == self.opener.layout.chunks() && self.buffer.is_empty();
         if whole { Ok(()) } else { Err(AttachmentError::Truncated) }
+    }
+}
+
+/// What is being sealed is not for logs.
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealer({} bytes, [secret])", self.len)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::signing::VerifyingKey;
 pub const CREDENTIAL_SET_LEN_MAX: usize = 64 * 1024;
 
 /// The parts of a credential set; changed together or not at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CredentialSet {
     /// The OPAQUE registration record.
     pub opaque_record: Vec<u8>,
@@ -72,5 +72,12 @@ impl CredentialSet {
     #[must_use]
     pub fn hash(&self) -> CredentialSetHash {
         CredentialSetHash::new(hash::labelled(labels::CREDENTIAL_SET_HASH, &[&self.to_bytes()]))
+    }
+}
+
+/// The OPAQUE record holds a masking key, and nothing here is for logs.
+impl std::fmt::Debug for CredentialSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CredentialSet({})", self.hash())
     }
 }

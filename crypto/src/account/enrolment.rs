@@ -27,6 +27,7 @@ use crate::hpke::{self, HpkeError};
 use crate::ids::{AccountId, AccountStateHash, EnrolmentId, Head, SpaceId};
 use crate::labels;
 use crate::secret::Secret;
+use crate::space::header::Place;
 
 /// What the QR code says.
 #[derive(Debug)]
@@ -226,7 +227,8 @@ impl Joining {
         Self { invitation, device }
     }
 
-    /// Ends on the new device. `scanned` is the state whose hash was in the code, `enrolled` the one after it.
+    /// Ends on the new device. `scanned` is the state whose hash was in the code, `enrolled` the one after it. The place is
+    /// what the first pull of the private space must [expect](crate::space::pull::Pull::expect).
     ///
     /// # Errors
     /// When either is not what the code promised. Nothing of the account is believed then.
@@ -234,7 +236,7 @@ impl Joining {
         self,
         scanned: SignedState,
         enrolled: SignedState,
-    ) -> Result<(DeviceSecret, VerifiedState), EnrolmentError> {
+    ) -> Result<(DeviceSecret, VerifiedState, Place), EnrolmentError> {
         let claims = scanned.claims();
         if scanned.hash() != self.invitation.state_hash || claims.account != self.invitation.account {
             return Err(StateError::NotSuccessor.into());
@@ -252,7 +254,10 @@ impl Joining {
         {
             return Err(EnrolmentError::NotEnrolled);
         }
-        Ok((self.device, enrolled))
+        if enrolled.state().private_space != self.invitation.space {
+            return Err(StateError::NotSuccessor.into());
+        }
+        Ok((self.device, enrolled, Place { seq: self.invitation.seq, head: self.invitation.head }))
     }
 }
 

@@ -7,13 +7,14 @@
 use rand_core::CryptoRng;
 use thiserror::Error;
 
-use super::keys::{DeviceSecret, ReceivingKey, ReceivingSecret};
+use super::keys::{DeviceSecret, ReceivingSecret};
 use super::root::{NotCommitted, RootKey, UnverifiedRootKey};
 use super::state::VerifiedState;
 use crate::hash::context;
 use crate::hpke::{self, HpkeError};
-use crate::ids::{AccountId, DeviceId, KeyCommitment, SpaceId};
+use crate::ids::{AccountId, DeviceId};
 use crate::labels;
+use crate::space::control::Control;
 use crate::space::keys::SpaceKey;
 
 /// Why a grant was not made, or not accepted.
@@ -26,6 +27,12 @@ pub enum GrantError {
     /// The receiver is not a live device of the account.
     #[error("the device is not a live device of the account")]
     NoSuchDevice,
+    /// The receiver is not a member of the space.
+    #[error("the account is not a member of the space")]
+    NoSuchMember,
+    /// The member's identity is not the one that the control lists.
+    #[error("the member's identity is not the one that was verified")]
+    IdentityChanged,
     /// The key is not the one that was committed to.
     #[error("the granted key is not the one that was committed to")]
     NotCommitted,
@@ -65,36 +72,46 @@ pub fn open_root_grant(
     UnverifiedRootKey::new(epoch, key).confirm(state).map_err(|NotCommitted| GrantError::NotCommitted)
 }
 
-/// Grants the key of a shared space to a member's inbox. The caller has verified the account state that names it.
+/// Grants the key of a shared space to a member: to the inbox in its verified account state, under the identity that the
+/// control in force lists. Nothing else can be granted to.
 ///
 /// # Errors
-/// When the inbox is not a usable key.
+/// When the account is no member, has another identity, or the key is not the one in force.
 pub fn grant_space_key(
     key: &SpaceKey,
-    space: &SpaceId,
-    member: &AccountId,
-    inbox: &ReceivingKey,
+    control: &Control,
+    member: &VerifiedState,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, GrantError> {
-    let info = context(labels::SPACE_GRANT, &[space.into(), key.epoch.into(), member.into()]);
-    Ok(hpke::seal_to(inbox, &info, key.expose(), rng)?)
+    let (account, space) = (&member.state().account, &control.space);
+    let listed = control.member(account).ok_or(GrantError::NoSuchMember)?;
+    if listed.identity != member.state().identity {
+        return Err(GrantError::IdentityChanged);
+    }
+    check_space_key(key, control)?;
+    let info = context(labels::SPACE_GRANT, &[space.into(), key.epoch.into(), account.into()]);
+    Ok(hpke::seal_to(&member.state().inbox, &info, key.expose(), rng)?)
 }
 
-/// Opens a grant of the key of a shared space in an epoch, as the space's control commits to it.
+/// Opens a grant of the key that the control of a shared space puts in force.
 ///
 /// # Errors
 /// When it is not for this inbox, or the key is not the committed one.
 pub fn open_space_grant(
     grant: &[u8],
     inbox: &ReceivingSecret,
-    space: &SpaceId,
     member: &AccountId,
-    epoch: u64,
-    commitment: &KeyCommitment,
+    control: &Control,
 ) -> Result<SpaceKey, GrantError> {
-    let info = context(labels::SPACE_GRANT, &[space.into(), epoch.into(), member.into()]);
+    let epoch = control.epoch;
+    let info = context(labels::SPACE_GRANT, &[(&control.space).into(), epoch.into(), member.into()]);
     let key = SpaceKey::new(epoch, open_key(inbox, &info, grant)?);
-    if key.commitment(space) == *commitment { Ok(key) } else { Err(GrantError::NotCommitted) }
+    check_space_key(&key, control).map(|()| key)
+}
+
+fn check_space_key(key: &SpaceKey, control: &Control) -> Result<(), GrantError> {
+    let right = key.epoch == control.epoch && key.commitment(&control.space) == control.commitment;
+    if right { Ok(()) } else { Err(GrantError::NotCommitted) }
 }
 
 fn open_key(secret: &ReceivingSecret, info: &[u8], grant: &[u8]) -> Result<[u8; 32], GrantError> {

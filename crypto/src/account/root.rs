@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::state::VerifiedState;
+use super::state::{EPOCHS_MAX, VerifiedState};
 use crate::cbor::{DecodeError, Decoder, Item, encode};
 use crate::hash::{context, derive};
 use crate::ids::{AccountId, KeyCommitment, SlotId, SpaceId};
@@ -15,9 +15,6 @@ use crate::labels;
 use crate::sealed::{self, OpenError};
 use crate::secret::{Secret, secret_key};
 use crate::space::keys::{SpaceKey, SpaceKeys};
-
-/// Epochs that an account can go through: each is a revocation or a "compromised".
-pub const EPOCHS_MAX: usize = 1024;
 
 /// The root key of one epoch, fit for use.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +47,11 @@ pub struct Keyring {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the root key is not the one that the account state commits to")]
 pub struct NotCommitted;
+
+/// The root key's epoch does not follow those of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("epoch {0} does not follow those of the keyring")]
+pub struct WrongEpoch(pub u64);
 
 impl RootKey {
     /// The root key of the first epoch, made on the first opening of a store.
@@ -147,8 +149,16 @@ impl Keyring {
     }
 
     /// Adds the root key that a new epoch replaces.
-    pub fn retire(&mut self, root: RootKey) {
+    ///
+    /// # Errors
+    /// When it does not come after those that are here, or no epoch is left: such a ring could never be opened again.
+    pub fn retire(&mut self, root: RootKey) -> Result<(), WrongEpoch> {
+        let follows = self.earlier.last().is_none_or(|last| last.epoch < root.epoch);
+        if !follows || self.earlier.len() + 1 >= EPOCHS_MAX {
+            return Err(WrongEpoch(root.epoch));
+        }
         self.earlier.push(root);
+        Ok(())
     }
 
     /// The root keys before the newest, in order.

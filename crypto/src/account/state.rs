@@ -24,6 +24,8 @@ use crate::signing::{BadSignature, Signature, VerifyingKey};
 
 /// Devices that an account state may list, revoked ones included.
 pub const DEVICES_MAX: usize = 128;
+/// Epochs that an account can go through: each is a revocation or a "compromised".
+pub const EPOCHS_MAX: usize = 1024;
 
 /// A device as the account state lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +163,7 @@ impl AccountState {
                 return Err(StateError::NotSuccessor);
             }
         }
-        if self.version == 0 || self.epoch == 0 {
+        if self.version == 0 || self.epoch == 0 || self.epoch > EPOCHS_MAX as u64 {
             return Err(StateError::Rule(SuccessionRule::Epoch));
         }
         Ok(())

@@ -42,7 +42,6 @@ pub struct RegistrationStart {
 }
 
 /// A registration that is complete on the client.
-#[derive(Debug)]
 pub struct Registered {
     /// The record for the credential set.
     pub record: Vec<u8>,
@@ -158,6 +157,13 @@ fn failed(error: ProtocolError, otherwise: OpaqueError) -> OpaqueError {
     match error {
         ProtocolError::LibraryError(InternalError::KsfError) => OpaqueError::OutOfMemory,
         _ => otherwise,
+    }
+}
+
+/// The record holds a masking key.
+impl std::fmt::Debug for Registered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Registered([secret])")
     }
 }
 

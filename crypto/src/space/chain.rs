@@ -21,6 +21,8 @@ use crate::signing::BadSignature;
 
 /// Accounts that may have written in one space.
 const AUTHORS_MAX: usize = 4096;
+/// Commits that a space may have: more than any could, and far from where numbers end.
+const SEQ_MAX: u64 = 1 << 53;
 
 /// A verified position in a space. Cheap to copy: its size grows with the members, not with the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +150,9 @@ pub enum Violation {
     /// What was served is not what the newest commit signs: something was left out, added, or put back.
     #[error("what was served is not what the newest commit signs")]
     Incomplete,
+    /// A slot of a shared space is gone without a signed deletion.
+    #[error("a slot of a shared space is gone without a signed deletion")]
+    Vanished,
     /// More than a space may hold.
     #[error("more than a space may hold")]
     TooMuch,
@@ -211,10 +216,23 @@ impl Chain {
         Self::start(space, Kind::Shared(None))
     }
 
-    /// A shared space at the place, with the root and the control that an invitation named.
-    #[must_use]
-    pub fn joined(at: Place, root: StateRoot, control: Control) -> Self {
-        Self { at, root, ..Self::start(control.space, Kind::Shared(Some(control))) }
+    /// A shared space at the place, with the root, the control, and the newest account-state version of each author
+    /// that an invitation named.
+    ///
+    /// # Errors
+    /// When the invitation names what no space can be.
+    pub fn joined(
+        at: Place,
+        root: StateRoot,
+        control: Control,
+        named: impl IntoIterator<Item = (AccountId, u64)>,
+    ) -> Result<Self, Violation> {
+        control.check_alone().map_err(|rule| Violation::Control { seq: at.seq, rule })?;
+        if at.seq >= SEQ_MAX {
+            return Err(Violation::TooMuch);
+        }
+        let named = named.into_iter().collect();
+        Ok(Self { at, root, named, ..Self::start(control.space, Kind::Shared(Some(control))) })
     }
 
     #[cfg(test)]
@@ -249,6 +267,12 @@ impl Chain {
     #[must_use]
     pub fn root(&self) -> StateRoot {
         self.root
+    }
+
+    /// Whether it is a shared space.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.kind, Kind::Shared(_))
     }
 
     /// The control in force (shared spaces only).
@@ -305,6 +329,9 @@ impl Chain {
         let header =
             header.verify(&device.keys.signing).map_err(|BadSignature| Violation::BadSignature { seq })?;
         self.check_control_change(seq, control.as_ref(), &header)?;
+        if self.named.len() >= AUTHORS_MAX && !self.named.contains_key(&header.author) {
+            return Err(Violation::TooMuch.into());
+        }
 
         if let (Kind::Shared(current), Some(next)) = (&mut self.kind, control) {
             *current = Some(next);
@@ -344,6 +371,10 @@ impl Chain {
             _ => return Err(Violation::WrongControl { seq }.into()),
         };
         let Some((version, hash)) = claims.control else { return Ok(None) };
+        // Only the first commit may bring the first control; behind pruned commits anybody could claim to found the space.
+        if current.is_none() && seq != 1 {
+            return Err(Violation::WrongControl { seq }.into());
+        }
         if let Some(current) = current
             && version == current.version
         {
@@ -353,13 +384,15 @@ impl Chain {
         if version != current.map_or(0, |current| current.version) + 1 {
             return Err(Violation::WrongControl { seq }.into());
         }
-        context
-            .controls
-            .iter()
-            .filter_map(|sealed| Control::open(key, &self.space, version, sealed).ok())
-            .find(|control| control.hash() == hash)
-            .map(Some)
-            .ok_or(Refusal::Needs(Needs::Control { version }))
+        for sealed in context.controls {
+            match Control::open(key, &self.space, version, sealed) {
+                Ok(control) if control.hash() == hash => return Ok(Some(control)),
+                // Asking again would bring the same.
+                Err(OpenError::Plaintext(error)) => return Err(Violation::Malformed(error).into()),
+                _ => {}
+            }
+        }
+        Err(Refusal::Needs(Needs::Control { version }))
     }
 
     /// A commit is judged by the control before it; the very first by its own.

@@ -14,7 +14,7 @@
 use rand_core::CryptoRng;
 use thiserror::Error;
 
-use super::keys::SpaceKey;
+use super::keys::{EPOCHS_MAX, SpaceKey};
 use crate::account::keys::read_verifying_key;
 use crate::cbor::{DecodeError, Decoder, Item, encode_versioned};
 use crate::hash::{context, labelled};
@@ -145,7 +145,9 @@ impl Control {
             .any(|old| self.member(&old.account).is_none_or(|new| new.identity != old.identity));
         let new_epoch = self.epoch > before.epoch;
         let new_key = self.commitment != before.commitment;
-        if self.epoch < before.epoch || new_epoch != new_key || (lost && !new_epoch) {
+        // One at a time: an admin who jumped to the last epoch would leave no way to remove a member.
+        let too_far = new_epoch && before.epoch.checked_add(1) != Some(self.epoch);
+        if self.epoch < before.epoch || too_far || new_epoch != new_key || (lost && !new_epoch) {
             return Err(ControlError::Epoch);
         }
         Ok(())
@@ -166,7 +168,10 @@ impl Control {
     }
 
     /// Checks what a control must keep by itself.
-    fn check_alone(&self) -> Result<(), ControlError> {
+    pub(super) fn check_alone(&self) -> Result<(), ControlError> {
+        if self.epoch == 0 || self.epoch > EPOCHS_MAX as u64 {
+            return Err(ControlError::Epoch);
+        }
         let ordered = self.members.windows(2).all(|pair| pair[0].account < pair[1].account);
         if !ordered || self.members.len() > MEMBERS_MAX {
             return Err(ControlError::Members);
@@ -313,6 +318,11 @@ mod tests {
                 Err(ControlError::Epoch),
             ),
             ("an epoch without a new key", Box::new(|c| c.epoch = 2), Err(ControlError::Epoch)),
+            (
+                "an epoch skipped",
+                Box::new(move |c| (c.epoch, c.commitment) = (3, new_key)),
+                Err(ControlError::Epoch),
+            ),
             (
                 "an epoch back",
                 Box::new(move |c| (c.epoch, c.commitment) = (0, new_key)),

@@ -5,17 +5,23 @@
 //! with what was served must be the one that the newest commit signs. Only then does anything change, and then
 //! absence is deletion. A refused page or pull leaves everything as it was.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::authority::Authority;
 use super::chain::{Chain, Context, Refusal, Violation};
+use super::control::Role;
 use super::header::{Header, Place};
 use super::merkle::MerkleMap;
+use super::record::SEALED_LEN_MAX;
+use crate::cbor::DecodeError;
 use crate::ids::{AccountId, CommitHash, DeviceId, Head, RecordHash, SlotId};
 
 /// Live slots that a space may have, and so slots that one pull may name.
 pub const SLOTS_MAX: usize = 4_000_000;
+/// Commits that one pull may name: what is more comes in the next pull, after this one has been applied.
+pub const COMMITS_MAX: usize = 100_000;
 
 /// What a pull asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,10 +129,20 @@ impl Pull {
     }
 
     /// Demands that the chain leads through a place that is known from elsewhere: from a scanned code, or from a commit
-    /// of another space. Places up to the start of the pull are compared with the device's own log of heads instead.
-    pub fn expect(&mut self, place: Place) {
-        if place.seq > self.base.seq {
-            self.expected.insert(place.seq, place.head);
+    /// of another space. Places before the start of the pull are for the device's own log of heads.
+    ///
+    /// # Errors
+    /// [`Violation::Fork`] when another head is known there already.
+    pub fn expect(&mut self, place: Place) -> Result<(), Violation> {
+        let known = match place.seq.cmp(&self.base.seq) {
+            Ordering::Less => return Ok(()),
+            Ordering::Equal => self.base.head,
+            Ordering::Greater => *self.expected.entry(place.seq).or_insert(place.head),
+        };
+        if known == place.head {
+            Ok(())
+        } else {
+            Err(Violation::Fork { ours: Place { seq: place.seq, head: known }, theirs: place })
         }
     }
 
@@ -176,7 +192,7 @@ impl Pull {
             .iter()
             .map(|slot| self.check_slot(slot, chain.at().seq))
             .collect::<Result<Vec<_>, _>>()?;
-        if self.staged.len() + slots.len() > SLOTS_MAX {
+        if self.staged.len() + slots.len() > SLOTS_MAX || self.commits.len() + commits.len() > COMMITS_MAX {
             return Err(Violation::TooMuch.into());
         }
         self.staged.extend(slots);
@@ -205,10 +221,13 @@ impl Pull {
         if !(oldest..=newest).contains(&served.seq) {
             return Err(Violation::OutOfOrder { expected: oldest, found: served.seq });
         }
-        if let Some(record) = served.record
-            && RecordHash::of(record.bytes) != record.hash
-        {
-            return Err(Violation::RecordHash);
+        if let Some(record) = served.record {
+            if record.bytes.len() > SEALED_LEN_MAX {
+                return Err(Violation::Malformed(DecodeError::TooLarge));
+            }
+            if RecordHash::of(record.bytes) != record.hash {
+                return Err(Violation::RecordHash);
+            }
         }
         Ok((served.slot, (served.seq, served.record.map(|record| record.hash))))
     }
@@ -228,14 +247,17 @@ impl Pull {
     /// A device whose commits are in this pull, which the newest state known has revoked, and against which no
     /// commit on the chain has put up a barrier by naming such a state.
     fn unbarred(&self, authority: &Authority) -> Option<(AccountId, DeviceId)> {
-        self.commits.iter().map(|commit| (commit.header.author, commit.header.device)).find(
-            |(account, device)| {
-                let Some(history) = authority.account(account) else { return false };
-                let named = self.chain.named_state(account).and_then(|version| history.version(version));
-                let live_where_named = named.is_some_and(|state| state.state().live_device(device).is_some());
-                live_where_named && history.newest().state().live_device(device).is_none()
-            },
-        )
+        let authors = self.commits.iter().map(|commit| (commit.header.author, commit.header.device));
+        authors.into_iter().find(|(account, device)| {
+            let Some(history) = authority.account(account) else { return false };
+            let named = self.chain.named_state(account).and_then(|version| history.version(version));
+            let live_where_named = named.is_none_or(|state| state.state().live_device(device).is_some());
+            // Whoever may no longer write in a shared space cannot raise a barrier, and needs none: the control is one.
+            let may_write = self.chain.control().is_none_or(|control| {
+                control.member(account).is_some_and(|member| member.role >= Role::Writer)
+            });
+            may_write && live_where_named && history.newest().state().live_device(device).is_none()
+        })
     }
 
     fn apply(self, slots: &mut MerkleMap) -> Result<Accepted, Violation> {
@@ -262,12 +284,16 @@ impl Pull {
         }
         wanted.retain(|slot, hash| slots.get(slot) != *hash);
         let changes: Vec<_> = wanted.into_iter().collect();
+        if self.chain.is_shared() && changes.iter().any(|(_, hash)| hash.is_none()) {
+            return Err(Violation::Vanished);
+        }
         let undo: Vec<_> = changes.iter().map(|(slot, hash)| (*slot, set(slots, slot, *hash))).collect();
-        if slots.root() != self.chain.root() {
+        let whole = slots.root() == self.chain.root();
+        if !whole || slots.len() > SLOTS_MAX {
             for (slot, hash) in undo {
                 set(slots, &slot, hash);
             }
-            return Err(Violation::Incomplete);
+            return Err(if whole { Violation::TooMuch } else { Violation::Incomplete });
         }
         Ok(Accepted { chain: self.chain, commits: self.commits, changes })
     }

@@ -13,6 +13,7 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 
 use super::keys::SpaceKey;
+use crate::cbor::DecodeError;
 use crate::hash::context;
 use crate::ids::{SlotId, SpaceId};
 use crate::labels;
@@ -60,6 +61,9 @@ pub fn open_record(
     slot: &SlotId,
     record: &[u8],
 ) -> Result<Vec<u8>, OpenError> {
+    if record.len() > SEALED_LEN_MAX {
+        return Err(OpenError::Plaintext(DecodeError::TooLarge));
+    }
     sealed::open_padded(&key.key, &record_context(key, space, slot), record, padded_len)
 }
 

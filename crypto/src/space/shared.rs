@@ -15,7 +15,7 @@
 
 use thiserror::Error;
 
-use super::control::Role;
+use super::control::{Member, Role};
 use crate::account::keys::DeviceSecret;
 use crate::account::state::VerifiedState;
 use crate::cbor::{DecodeError, Decoder, Item, encode, encode_versioned};
@@ -160,11 +160,25 @@ impl UnverifiedRecord {
     /// Believes the record because a device of its author, live in the state that it names, signed it. The state is one of
     /// the author's history, under the identity that the space's control lists.
     ///
+    /// `named` is the newest state of the author that commits had named where this pull began: what changed since cannot be
+    /// by a device that was barred before. A barrier within the pull, and a device that starts afresh, are beyond this.
+    ///
     /// # Errors
     /// When it did not.
-    pub fn verify(self, state: &VerifiedState) -> Result<SharedRecord, SharedRecordError> {
+    pub fn verify(
+        self,
+        state: &VerifiedState,
+        member: &Member,
+        named: Option<&VerifiedState>,
+    ) -> Result<SharedRecord, SharedRecordError> {
         let claims = self.record.authorship;
-        if state.hash() != claims.state || state.state().account != claims.author {
+        let known = state.hash() == claims.state && state.state().account == claims.author;
+        let listed = member.account == claims.author && member.identity == state.state().identity;
+        let barred = named.is_some_and(|named| {
+            named.state().version > state.state().version
+                && named.state().live_device(&claims.device).is_none()
+        });
+        if !known || !listed || barred {
             return Err(SharedRecordError::UnknownAuthor);
         }
         let device = state.state().live_device(&claims.device).ok_or(SharedRecordError::UnknownAuthor)?;

@@ -197,7 +197,7 @@ fn roots() -> Vec<Case> {
     let seal = |index: usize, earlier: &[usize], rng: &mut CounterRng| {
         let mut ring = Keyring::new(name_key());
         for at in earlier {
-            ring.retire(RootKey::for_vectors(*at as u64 + 1, *anna.roots[*at].expose()));
+            ring.retire(RootKey::for_vectors(*at as u64 + 1, *anna.roots[*at].expose())).unwrap();
         }
         let sealed = ring.seal(&anna.roots[index], &account, rng);
         let mut case = with(&root(index), "keyring", hex(&sealed));
@@ -439,7 +439,7 @@ fn judge_enrolment(case: &Value) -> Verdict {
     }
     let parse = |field| SignedState::parse(&bytes(case, field)).map_err(state_class);
     let joining = Joining::for_vectors(invitation, device_of(case));
-    let (device, _) = joining.finish(parse("scanned")?, parse("enrolled")?).map_err(class)?;
+    let (device, ..) = joining.finish(parse("scanned")?, parse("enrolled")?).map_err(class)?;
     Ok(json!({ "device": device.id().to_string() }))
 }
 

@@ -87,7 +87,7 @@ fn judge(case: &Value) -> Verdict {
     let mode = if text(case, "mode") == "changes" { Mode::Changes } else { Mode::Snapshot };
     let mut pull = Pull::start(&chain, mode);
     for place in list(case, "expected") {
-        pull.expect(place_of(place));
+        pull.expect(place_of(place)).map_err(class)?;
     }
     pull.check_tip(place_of(&case["tip"])).map_err(class)?;
     for page in list(case, "pages") {

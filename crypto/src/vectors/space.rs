@@ -264,6 +264,12 @@ fn controls() -> Vec<Case> {
             "epoch",
             after(&|c| c.commitment = next_key.commitment(&space), rng),
         ),
+        case(
+            "an epoch skipped",
+            "epoch",
+            after(&|c| (c.epoch, c.commitment) = (3, next_key.commitment(&space)), rng),
+        ),
+        case("an epoch that no space has", "epoch", after(&|c| c.epoch = u64::MAX, rng)),
         case("an epoch without a new key", "epoch", after(&|c| c.epoch = 2, rng)),
         case(
             "another identity, with no new key",
@@ -303,7 +309,10 @@ fn judge_shared(case: &Value) -> Verdict {
         SharedRecordError::NotAllowed => "not_allowed",
     };
     let read = SharedRecord::parse(&space, &slot, &bytes(case, "content")).map_err(decode_class)?;
-    let record = read.verify(&believed(text(case, "state"))).map_err(class)?;
+    let state = believed(text(case, "state"));
+    let (account, identity) = (state.state().account, state.state().identity);
+    let record =
+        read.verify(&state, &Member { account, identity, role: Role::Writer }, None).map_err(class)?;
     let known = case["known"].as_object().map(|_| {
         let known = &case["known"];
         let authorship = Authorship {

@@ -9,6 +9,7 @@ from .primitives import (
 )
 
 DEVICES_MAX = 128
+EPOCHS_MAX = 1024
 
 
 def account_id(identity: bytes) -> bytes:
@@ -84,7 +85,7 @@ def parse_state(signed: bytes) -> State:
             raise Refused("rule")
         if state.previous != bytes(32):
             raise Refused("not_successor")
-    if state.version == 0 or state.epoch == 0:
+    if state.version == 0 or not 1 <= state.epoch <= EPOCHS_MAX:
         raise Refused("rule")
     return state
 

@@ -144,6 +144,8 @@ def check_control(control: Control, before: Control | None, author: bytes) -> No
             raise Refused("not_successor")
         if before.role(author) != 3:
             raise Refused("not_admin")
+    if not 1 <= control.epoch <= 1024:
+        raise Refused("epoch")
     accounts = [account for account, _, _ in control.members]
     if any(a >= b for a, b in zip(accounts, accounts[1:])):
         raise Refused("members")
@@ -153,7 +155,7 @@ def check_control(control: Control, before: Control | None, author: bytes) -> No
         identities = {account: identity for account, identity, _ in control.members}
         lost = any(identities.get(account) != identity for account, identity, _ in before.members)
         new_epoch, new_key = control.epoch > before.epoch, control.commitment != before.commitment
-        if control.epoch < before.epoch or new_epoch != new_key or (lost and not new_epoch):
+        if control.epoch not in (before.epoch, before.epoch + 1) or new_epoch != new_key or (lost and not new_epoch):
             raise Refused("epoch")
 
 

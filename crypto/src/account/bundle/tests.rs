@@ -140,7 +140,9 @@ fn earlier_root_keys_stay_within_reach_of_the_newest() {
     let name_key = NameKey::make(&mut anna.rng);
     let slot = name_key.singleton_slot(&space, "preferences", "");
     let mut keyring = Keyring::new(name_key);
-    keyring.retire(anna.roots.pop().unwrap());
+    let (old, again) = (anna.roots.pop().unwrap(), RootKey::make(&mut anna.rng));
+    keyring.retire(old).unwrap();
+    assert_eq!(keyring.retire(again), Err(crate::account::root::WrongEpoch(1)));
     let sealed = keyring.seal(&newest, &account, &mut anna.rng);
     let opened = Keyring::open(&sealed, &newest, &account).unwrap();
     let keys = opened.space_keys(&newest, &space);

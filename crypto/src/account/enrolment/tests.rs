@@ -28,7 +28,8 @@ fn a_scanned_device_is_enrolled() {
     anna.publish(|state| {
         state.devices.push(super::super::state::Device { keys, added_day: 1, revoked_day: None });
     });
-    let (device, state) = joining.finish(signed(&anna.states[0]), signed(&anna.states[1])).unwrap();
+    let (device, state, place) = joining.finish(signed(&anna.states[0]), signed(&anna.states[1])).unwrap();
+    assert_eq!(place, Place { seq: 5, head: Head::new([5; 32]) });
     assert_eq!(device.public(), keys);
     assert_eq!(state.hash(), anna.states[1].hash());
     let grant = super::super::grant::grant_root(&anna.roots[0], &state, &keys.id(), &mut anna.rng).unwrap();

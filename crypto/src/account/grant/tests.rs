@@ -47,19 +47,28 @@ fn a_key_of_the_servers_own_is_refused() {
 }
 
 #[test]
-fn a_space_key_comes_through_the_inbox() {
-    let mut anna = Person::new(1, 1);
-    let space = SpaceId::make(&mut anna.rng);
+fn a_space_key_comes_through_the_inbox_of_a_member() {
+    let (mut anna, ben) = (Person::new(1, 1), Person::new(2, 1));
+    let space = crate::ids::SpaceId::make(&mut anna.rng);
     let key = SpaceKey::make(4, &mut anna.rng);
-    let (account, inbox) = (anna.account(), anna.inbox.public());
-    let grant = grant_space_key(&key, &space, &account, &inbox, &mut anna.rng).unwrap();
-    let commitment = key.commitment(&space);
-    let open = |space: &SpaceId, epoch, commitment: &KeyCommitment| {
-        open_space_grant(&grant, &anna.inbox, space, &account, epoch, commitment)
-    };
-    assert_eq!(open(&space, 4, &commitment), Ok(key));
-    assert_eq!(open(&space, 4, &KeyCommitment::new([0; 32])), Err(GrantError::NotCommitted));
+    let account = anna.account();
+    let control = Control::first(space, &key, account, anna.identity.public());
+    let state = anna.state().clone();
+    let grant = grant_space_key(&key, &control, &state, &mut anna.rng).unwrap();
+    let open = |control: &Control| open_space_grant(&grant, &anna.inbox, &account, control);
+    assert_eq!(open(&control), Ok(SpaceKey::new(4, *key.expose())));
+    let uncommitted = Control { commitment: crate::ids::KeyCommitment::new([0; 32]), ..control.clone() };
+    assert_eq!(open(&uncommitted), Err(GrantError::NotCommitted));
     let not_ours = Err(GrantError::Message(HpkeError::NotForUs));
-    assert_eq!(open(&space, 5, &commitment), not_ours);
-    assert_eq!(open(&SpaceId::new([0; 16]), 4, &commitment), not_ours);
+    assert_eq!(open(&Control { epoch: 5, ..control.clone() }), not_ours);
+    assert_eq!(open(&Control { space: crate::ids::SpaceId::new([0; 16]), ..control.clone() }), not_ours);
+
+    // Nobody is granted anything but a member, under its verified identity, and only the key in force.
+    let rng = &mut anna.rng;
+    assert_eq!(grant_space_key(&key, &control, ben.state(), rng), Err(GrantError::NoSuchMember));
+    let mut replaced = control.clone();
+    replaced.members[0].identity = ben.identity.public();
+    assert_eq!(grant_space_key(&key, &replaced, &state, rng), Err(GrantError::IdentityChanged));
+    let old = SpaceKey::make(3, rng);
+    assert_eq!(grant_space_key(&old, &control, &state, rng), Err(GrantError::NotCommitted));
 }

@@ -203,11 +203,67 @@ fn the_first_commit_is_judged_by_its_own_control() {
 fn an_invited_member_starts_where_the_invitation_says() {
     let mut group = Group::new();
     let at = group.chain.at();
-    let joined = Chain::joined(at, ROOT, group.controls[1].clone());
+    let joined = Chain::joined(at, ROOT, group.controls[1].clone(), []).unwrap();
     let bytes = joined.to_bytes();
     assert_eq!(Chain::from_trusted_bytes(&bytes), Ok(joined.clone()));
     let commit = group.commit(1, |_| {});
     group.chain = joined;
     group.accept(&commit).unwrap();
     assert_eq!(group.chain.at(), after(&at, &commit));
+}
+
+/// Behind pruned commits, of which nobody knows the content, no new founder is believed.
+#[test]
+fn a_space_is_founded_once() {
+    let mut group = Group::new();
+    let pruned = CommitHash::new([9; 32]);
+    group.chain = Chain::shared(SPACE);
+    group.chain.fold(&pruned);
+    group.controls.truncate(1);
+    let reader = &group.people[2];
+    let coup =
+        Control::first(SPACE, group.keys.newest().unwrap(), reader.account(), reader.identity.public());
+    group.sealed.push(coup.seal(group.keys.newest().unwrap(), &mut group.rng));
+    group.controls.push(coup);
+    let commit = group.commit(2, |_| {});
+    assert_eq!(group.accept(&commit), Err(Violation::WrongControl { seq: 2 }.into()));
+}
+
+#[test]
+fn an_invitation_to_what_no_space_can_be_is_refused() {
+    let mut group = Group::new();
+    let (at, control) = (group.chain.at(), group.controls[1].clone());
+    let far = Place { seq: u64::MAX, ..at };
+    assert_eq!(Chain::joined(far, ROOT, control.clone(), []), Err(Violation::TooMuch));
+    let mut unruled = control.clone();
+    unruled.members.reverse();
+    let rule = ControlError::Members;
+    assert_eq!(Chain::joined(at, ROOT, unruled, []), Err(Violation::Control { seq: at.seq, rule }));
+    // A device that was barred before the invitation stays barred for whoever was invited.
+    let account = group.people[1].account();
+    let commit = group.commit(1, |_| {});
+    group.chain = Chain::joined(at, ROOT, control, [(account, 2)]).unwrap();
+    assert_eq!(group.accept(&commit), Err(Violation::StateRollback { seq: 3 }.into()));
+}
+
+/// In a shared space a deletion is a signed record. What just vanishes was deleted by nobody who may.
+#[test]
+fn nothing_vanishes_from_a_shared_space() {
+    use crate::ids::{RecordHash, SlotId};
+    use crate::space::merkle::MerkleMap;
+    use crate::space::pull::{Mode, Page, Pull};
+    let mut group = Group::new();
+    let slot = (SlotId::new([7; 16]), RecordHash::new([7; 32]));
+    let mut held: MerkleMap = [slot].into_iter().collect();
+    let root = held.root();
+    let commit = group.commit(1, |header| header.root = MerkleMap::new().root());
+    let mut authority = Authority::default();
+    for person in &group.people {
+        authority.insert(person.history(1));
+    }
+    let mut pull = Pull::start(&group.chain, Mode::Snapshot);
+    let context = Context { keys: &group.keys, authority: &authority, controls: &[] };
+    pull.page(Page { commits: &[&commit], ..Page::default() }, context).unwrap();
+    assert_eq!(pull.finish(&mut held, &authority).unwrap_err(), Violation::Vanished);
+    assert_eq!(held.root(), root);
 }

@@ -333,11 +333,37 @@ fn forks_and_rollbacks_are_named_with_both_places() {
 }
 
 #[test]
+fn two_places_that_cannot_both_be_are_a_fork_at_once() {
+    let (space, device) = behind();
+    let mut pull = Pull::start(&device.chain, Mode::Changes);
+    let (one, other) =
+        (Place { seq: 9, head: space.at.head }, Place { seq: 9, head: device.chain.at().head });
+    assert_eq!(pull.expect(one), Ok(()));
+    assert_eq!(pull.expect(one), Ok(()));
+    assert_eq!(pull.expect(other), Err(Violation::Fork { ours: one, theirs: other }));
+    let (here, elsewhere) = (device.chain.at(), Place { head: space.at.head, ..device.chain.at() });
+    assert_eq!(pull.expect(here), Ok(()));
+    assert_eq!(pull.expect(elsewhere), Err(Violation::Fork { ours: here, theirs: elsewhere }));
+}
+
+#[test]
+fn a_record_that_is_too_large_is_refused_unhashed() {
+    let (space, device) = behind();
+    let large = Answer {
+        slot: slot(4),
+        seq: 3,
+        record: Some((RecordHash::new([0; 32]), vec![1; SEALED_LEN_MAX + 1])),
+    };
+    let verdict = space.pull_with(&device, Mode::Changes, |slots| *slots = vec![large]);
+    assert_eq!(refused(verdict), Violation::Malformed(DecodeError::TooLarge));
+}
+
+#[test]
 fn places_known_from_elsewhere_must_be_on_the_chain() {
     let (space, device) = behind();
     let finish = |expected: Place| {
         let mut pull = Pull::start(&device.chain, Mode::Changes);
-        pull.expect(expected);
+        pull.expect(expected)?;
         let slots: Vec<_> = [(1, None), (4, space.slots[&slot(4)].1.as_deref())]
             .map(|(number, record)| ServedSlot {
                 slot: slot(number),

@@ -17,6 +17,26 @@ fn record(author: &Person, version: u64, replaces: RecordHash, content: Option<&
     }
 }
 
+fn member(person: &Person) -> Member {
+    Member { account: person.account(), identity: person.identity.public(), role: Role::Writer }
+}
+
+/// A revoked device that signs for the time before its revocation, with a member who commits it.
+#[test]
+fn a_barred_device_cannot_date_back() {
+    let mut anna = Person::new(1, 2);
+    let old = anna.state().clone();
+    let record = record(&anna, 1, RecordHash::new([0; 32]), Some(b"late"));
+    let signed = record.sign(&SPACE, &SLOT, &anna.devices[0]);
+    anna.revoke(0);
+    let read = || SharedRecord::parse(&SPACE, &SLOT, &signed).unwrap();
+    assert_eq!(read().verify(&old, &member(&anna), Some(&old)), Ok(record));
+    let refused = Err(SharedRecordError::UnknownAuthor);
+    assert_eq!(read().verify(&old, &member(&anna), Some(anna.state())), refused);
+    let impostor = Member { identity: Person::new(2, 1).identity.public(), ..member(&anna) };
+    assert_eq!(read().verify(&old, &impostor, None), refused);
+}
+
 #[test]
 fn a_record_is_by_its_author() {
     let (anna, ben) = (Person::new(1, 1), Person::new(2, 1));
@@ -24,18 +44,25 @@ fn a_record_is_by_its_author() {
         let record = record(&anna, 1, RecordHash::new([0; 32]), content);
         let signed = record.sign(&SPACE, &SLOT, &anna.devices[0]);
         let read = |space: &SpaceId, slot: &SlotId| SharedRecord::parse(space, slot, &signed).unwrap();
-        assert_eq!(read(&SPACE, &SLOT).verify(anna.state()), Ok(record.clone()));
-        assert_eq!(read(&SPACE, &SLOT).verify(ben.state()), Err(SharedRecordError::UnknownAuthor));
+        assert_eq!(read(&SPACE, &SLOT).verify(anna.state(), &member(&anna), None), Ok(record.clone()));
+        assert_eq!(
+            read(&SPACE, &SLOT).verify(ben.state(), &member(&anna), None),
+            Err(SharedRecordError::UnknownAuthor)
+        );
         let elsewhere = Err(SharedRecordError::BadSignature);
-        assert_eq!(read(&SpaceId::new([9; 16]), &SLOT).verify(anna.state()), elsewhere);
-        assert_eq!(read(&SPACE, &SlotId::new([9; 16])).verify(anna.state()), elsewhere);
+        assert_eq!(read(&SpaceId::new([9; 16]), &SLOT).verify(anna.state(), &member(&anna), None), elsewhere);
+        assert_eq!(read(&SPACE, &SlotId::new([9; 16])).verify(anna.state(), &member(&anna), None), elsewhere);
 
         let forged = record.sign(&SPACE, &SLOT, &ben.devices[0]);
-        assert_eq!(SharedRecord::parse(&SPACE, &SLOT, &forged).unwrap().verify(anna.state()), elsewhere);
+        assert_eq!(
+            SharedRecord::parse(&SPACE, &SLOT, &forged).unwrap().verify(anna.state(), &member(&anna), None),
+            elsewhere
+        );
         for at in 0..signed.len() {
             let mut altered = signed.clone();
             altered[at] ^= 1;
-            let refused = SharedRecord::parse(&SPACE, &SLOT, &altered).map(|read| read.verify(anna.state()));
+            let refused = SharedRecord::parse(&SPACE, &SLOT, &altered)
+                .map(|read| read.verify(anna.state(), &member(&anna), None));
             assert!(!matches!(refused, Ok(Ok(_))), "byte {at}");
         }
     }
@@ -48,7 +75,7 @@ fn a_revoked_device_signs_nothing() {
     let record = record(&anna, 1, RecordHash::new([0; 32]), None);
     let signed = record.sign(&SPACE, &SLOT, &anna.devices[0]);
     let read = SharedRecord::parse(&SPACE, &SLOT, &signed).unwrap();
-    assert_eq!(read.verify(anna.state()), Err(SharedRecordError::UnknownAuthor));
+    assert_eq!(read.verify(anna.state(), &member(&anna), None), Err(SharedRecordError::UnknownAuthor));
 }
 
 #[test]
