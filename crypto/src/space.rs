@@ -25,3 +25,5 @@ pub mod pull;
 pub mod record;
 #[cfg(feature = "client")]
 pub mod shared;
+#[cfg(feature = "client")]
+pub mod violation;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ids::ControlHash;
+use crate::space::control::ControlError;
 use crate::space::control::Member;
 use crate::world::{CounterRng, Person, after};
 
