@@ -4,7 +4,50 @@ use alcove_crypto::ids::{AccountId, DeviceId};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::ChallengeProof;
+use crate::spaces::{PullPage, SpaceSummary};
 use crate::{Bytes, LoginName, Wire};
+
+/// The answer to `GET /v1/account`: who am I, as the server knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The account.
+    pub account: Wire<AccountId>,
+    /// Newest version of its state.
+    pub state_version: u64,
+    /// Version of the state that named credentials which wait for their confirmation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_pending: Option<u64>,
+    /// Day on which this server got the account, counted from 1970-01-01.
+    pub created_day: u32,
+    /// Bytes that the account may store.
+    pub quota_bytes: u64,
+    /// Records that the account may store.
+    pub quota_records: u64,
+}
+
+/// A line of the answer to `GET /v1/account/download`: CBOR items one after another, or JSON a line each. The first names
+/// the account, the last is [`End`](DownloadItem::End); without it the download was cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DownloadItem {
+    /// The account itself.
+    Account(Account),
+    /// A signed account state.
+    State(Bytes),
+    /// A credential set.
+    CredentialSet(Bytes),
+    /// A key for a device.
+    Grant(Grant),
+    /// A line of the security log.
+    Event(SecurityEvent),
+    /// A space; its content follows.
+    Space(SpaceSummary),
+    /// A page of the space named before.
+    Page(PullPage),
+    /// Everything has been sent.
+    End,
+}
 
 /// The answer to `GET /v1/account/states?after=N`: signed states with a version above N, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +87,8 @@ pub struct Grant {
     pub grant: Bytes,
 }
 
-/// The answer to [`Publish`] and [`Restore`].
+/// The answer to [`Publish`], [`Restore`], [`ConfirmCredentials`] and
+/// [`RegisterFinish`](crate::identity::RegisterFinish).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The version that is now the newest.
@@ -62,7 +106,8 @@ pub struct ConfirmCredentials {
 }
 
 /// `POST /v1/account/restore`: gives a server that was restored from a backup what it lost. Every state follows the one
-/// before it; the first follows one that the server has, or is the first of an account that vanished.
+/// before it; the first is one that the server has, follows one, or is the first of an account that vanished. The states
+/// prove themselves; the device signs in after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
@@ -70,8 +115,9 @@ pub struct Restore {
     pub account: Wire<AccountId>,
     /// Signed states, in order.
     pub states: Vec<Bytes>,
-    /// The credential set that the last one names.
-    pub credential_set: Bytes,
+    /// The credential set that the last one names, if the server may lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_set: Option<Bytes>,
     /// The login name, if the account itself vanished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<LoginName>,

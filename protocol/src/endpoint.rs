@@ -20,6 +20,8 @@ pub enum Access {
     Password,
     /// An access token of a device.
     Device,
+    /// Either of these two.
+    Session,
     /// A signature in its body.
     Signature,
 }
@@ -45,7 +47,8 @@ endpoints! {
     RECOVERY = "POST" "/v1/recovery" Signature, "Takes [`RecoveryLogin`](crate::identity::RecoveryLogin).";
     SIGN_IN = "POST" "/v1/sign-in" Signature, "Takes [`SignIn`](crate::identity::SignIn).";
     SIGN_OUT = "POST" "/v1/sign-out" Device, "Takes [`SignOut`](crate::identity::SignOut).";
-    STATES = "GET" "/v1/account/states" Device, "Answers [`States`](crate::account::States).";
+    ACCOUNT = "GET" "/v1/account" Session, "Answers [`Account`](crate::account::Account).";
+    STATES = "GET" "/v1/account/states" Session, "Answers [`States`](crate::account::States).";
     CREDENTIALS = "GET" "/v1/account/credentials" Device, "Answers [`Credentials`](crate::account::Credentials).";
     GRANTS = "GET" "/v1/account/grants" Device, "Answers [`Grants`](crate::account::Grants).";
     PUBLISH = "POST" "/v1/account/publish" Password, "Takes [`Publish`](crate::account::Publish).";
@@ -54,8 +57,8 @@ endpoints! {
     RESTORE = "POST" "/v1/account/restore" Signature, "Takes [`Restore`](crate::account::Restore).";
     BLOCK_DEVICE = "POST" "/v1/account/block-device" Signature, "Takes [`BlockDevice`](crate::account::BlockDevice).";
     DELETE_ACCOUNT = "POST" "/v1/account/delete" Signature, "Takes [`DeleteAccount`](crate::account::DeleteAccount).";
-    SECURITY_LOG = "GET" "/v1/account/log" Device, "Answers [`SecurityLog`](crate::account::SecurityLog).";
-    DOWNLOAD = "GET" "/v1/account/download" Device, "Answers all that the server holds on the account.";
+    SECURITY_LOG = "GET" "/v1/account/log" Session, "Answers [`SecurityLog`](crate::account::SecurityLog).";
+    DOWNLOAD = "GET" "/v1/account/download" Device, "Answers all that the server holds on the account, as [`DownloadItem`](crate::account::DownloadItem)s.";
     ENROLMENT_OPEN = "POST" "/v1/enrolments" Device, "Takes [`OpenEnrolment`](crate::enrolment::OpenEnrolment).";
     ENROLMENT = "GET" "/v1/enrolments/{enrolment}" Anybody, "Answers [`Enrolment`](crate::enrolment::Enrolment).";
     ENROLMENT_ASK = "PUT" "/v1/enrolments/{enrolment}/request" Anybody, "Takes [`AskEnrolment`](crate::enrolment::AskEnrolment).";

@@ -29,7 +29,8 @@ pub struct RegisterStarted {
     pub response: Bytes,
 }
 
-/// `POST /v1/register/finish`: founds the account. Repeating it with the same state gives the same answer.
+/// `POST /v1/register/finish`: founds the account. Repeating it with the same state is no error. The device then signs in
+/// as it always does: nobody gets a token for a state that somebody else has signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterFinish {
@@ -92,6 +93,8 @@ pub struct RecoveryLogin {
 }
 
 /// The answer to [`LoginFinish`] and [`RecoveryLogin`]: all that a fresh device needs, every part to be verified.
+///
+/// While a change of credentials waits for its confirmation, old and new ones log in, each to the set that it opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordSession {
     /// The account.
@@ -100,10 +103,12 @@ pub struct PasswordSession {
     pub token: String,
     /// How long it is good for.
     pub expires_in_s: u32,
-    /// The newest signed account state.
-    pub state: Bytes,
-    /// The credential set that it names.
+    /// The credential set by which this login was made.
     pub credential_set: Bytes,
+    /// The newest signed account state that names this set.
+    pub state: Bytes,
+    /// Version of the newest state of all; what lies between is to be fetched and must follow.
+    pub newest_version: u64,
 }
 
 /// `POST /v1/challenge`: asks for a challenge. The body is empty.
@@ -142,12 +147,9 @@ pub struct SignIn {
     pub device: Wire<DeviceId>,
     /// The challenge and the device's signature.
     pub proof: ChallengeProof,
-    /// After a restored backup: signed states newer than the server's, which list the device.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub newer_states: Vec<Bytes>,
 }
 
-/// The answer to [`SignIn`] and to [`RegisterFinish`].
+/// The answer to [`SignIn`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessToken {
     /// For the `Authorization` header.

@@ -28,6 +28,11 @@ pub const PAGE_HASHES_MAX: usize = 10_000;
 /// The longest body of an answer that a client reads.
 pub const ANSWER_LEN_MAX: usize = 16 * 1024 * 1024;
 
+/// The longest body of a [`Restore`](crate::account::Restore).
+pub const RESTORE_LEN_MAX: usize = 2 * 1024 * 1024;
+/// The longest origin that a client may have dialled.
+pub const AUDIENCE_LEN_MAX: usize = 512;
+
 /// The longest login name, in bytes of its normal form.
 pub const LOGIN_NAME_LEN_MAX: usize = 256;
 /// The longest signed account state.

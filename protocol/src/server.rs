@@ -13,6 +13,10 @@ pub struct ServerInfo {
     pub version: String,
 }
 
+/// The answer where success is all there is to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
 /// Whether a server takes new accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

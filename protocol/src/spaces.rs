@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Bytes, Wire};
 
-/// `POST /v1/spaces`: creates a space. Creating it again is no error.
+/// `POST /v1/spaces`: creates the private space that the account's state names. Creating it again is no error. Answers
+/// [`SpaceSummary`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSpace {
@@ -27,13 +28,9 @@ pub struct Tip {
 pub struct Spaces {
     /// All spaces of the account.
     pub spaces: Vec<SpaceSummary>,
-    /// Bytes that the account may store.
-    pub quota_bytes: u64,
-    /// Records that the account may store.
-    pub quota_records: u64,
 }
 
-/// A space in the list.
+/// A space, in the list and after its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpaceSummary {
     /// The space.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use alcove_crypto::ids::{AccountId, CommitHash, DeviceId, EnrolmentId, Head, RecordHash, SlotId, SpaceId};
 use alcove_protocol::account::{
-    BlockDevice, ConfirmCredentials, Credentials, DeleteAccount, Deleted, Grant, Grants, Publish, Published,
-    Restore, SecurityEvent, SecurityEventKind, SecurityLog, States,
+    Account, BlockDevice, ConfirmCredentials, Credentials, DeleteAccount, Deleted, DownloadItem, Grant,
+    Grants, Publish, Published, Restore, SecurityEvent, SecurityEventKind, SecurityLog, States,
 };
 use alcove_protocol::enrolment::{AnswerEnrolment, AskEnrolment, Enrolment, OpenEnrolment};
 use alcove_protocol::identity::{
@@ -16,7 +16,7 @@ use alcove_protocol::identity::{
     LoginStarted, PasswordSession, RecoveryLogin, RegisterFinish, RegisterStart, RegisterStarted, SignIn,
     SignOut,
 };
-use alcove_protocol::server::{Registration, ServerInfo};
+use alcove_protocol::server::{Done, Registration, ServerInfo};
 use alcove_protocol::spaces::{
     CreateSpace, PullPage, PullRequest, PulledRecord, PulledSlot, PushRequest, Pushed, SlotChange,
     SpaceSummary, Spaces, Tip,
@@ -107,15 +107,15 @@ fn identity(golden: &mut Golden) {
             account: ACCOUNT,
             token: "token".into(),
             expires_in_s: 600,
-            state: bytes(9),
             credential_set: bytes(8),
+            state: bytes(9),
+            newest_version: 3,
         },
     );
     golden.check("challenge-request", &ChallengeRequest {});
     golden.check("challenge", &Challenge { nonce: Wire([1; 32]), expires_in_s: 60 });
-    let sign_in = SignIn { account: ACCOUNT, device: DEVICE, proof: proof(), newer_states: vec![] };
+    let sign_in = SignIn { account: ACCOUNT, device: DEVICE, proof: proof() };
     golden.check("sign-in", &sign_in);
-    golden.check("sign-in-restored", &SignIn { newer_states: vec![bytes(9)], ..sign_in });
     golden.check("access-token", &AccessToken { token: "token".into(), expires_in_s: 600 });
     golden.check("sign-out", &SignOut { everywhere: true });
     golden.check(
@@ -148,10 +148,23 @@ fn account(golden: &mut Golden) {
         &Restore {
             account: ACCOUNT,
             states: vec![bytes(9)],
-            credential_set: bytes(8),
+            credential_set: Some(bytes(8)),
             name: Some(LoginName::parse("anna").unwrap()),
         },
     );
+    let about = Account {
+        account: ACCOUNT,
+        state_version: 4,
+        credentials_pending: Some(4),
+        created_day: 20_000,
+        quota_bytes: 1 << 30,
+        quota_records: 500_000,
+    };
+    golden.check("account", &about);
+    golden.check("download-account", &DownloadItem::Account(about));
+    golden.check("download-state", &DownloadItem::State(bytes(9)));
+    golden.check("download-end", &DownloadItem::End);
+    golden.check("done", &Done {});
     golden.check("credentials", &Credentials { credential_set: bytes(8) });
     golden.check("grants", &Grants { grants: vec![grant] });
     golden.check("block-device", &BlockDevice { account: ACCOUNT, device: DEVICE, proof: proof() });
@@ -176,7 +189,7 @@ fn account(golden: &mut Golden) {
 fn spaces(golden: &mut Golden) {
     golden.check("create-space", &CreateSpace { space: SPACE });
     let summary = SpaceSummary { space: SPACE, tip: TIP, bytes: 4_388, records: 4 };
-    golden.check("spaces", &Spaces { spaces: vec![summary], quota_bytes: 1 << 30, quota_records: 500_000 });
+    golden.check("spaces", &Spaces { spaces: vec![summary] });
     let written = SlotChange { slot: SLOT, epoch: 1, record: Some(bytes(20)) };
     let deleted = SlotChange { record: None, ..written.clone() };
     golden.check("push", &PushRequest { commit: bytes(12), changes: vec![written, deleted] });
