@@ -32,3 +32,6 @@ pub use hpke::HpkeError;
 
 /// The version of every format in this crate: the first byte of everything stored, and part of every context.
 pub const VERSION: u8 = 1;
+
+/// The same, as account states name it: the version of the protocol that a device must speak.
+pub const PROTOCOL: u64 = VERSION as u64;

@@ -9,6 +9,7 @@ use crate::{Bytes, LoginName, Wire};
 
 /// The answer to `GET /v1/account`: who am I, as the server knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Account {
     /// The account.
     pub account: Wire<AccountId>,
@@ -28,6 +29,7 @@ pub struct Account {
 /// A line of the answer to `GET /v1/account/download`: CBOR items one after another, or JSON a line each. The first names
 /// the account, the last is [`End`](DownloadItem::End); without it the download was cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DownloadItem {
@@ -51,6 +53,7 @@ pub enum DownloadItem {
 
 /// The answer to `GET /v1/account/states?after=N`: signed states with a version above N, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct States {
     /// Signed account states.
     pub states: Vec<Bytes>,
@@ -63,6 +66,7 @@ pub struct States {
 /// With a credential set this is the first of two phases: old and new credentials both log in until
 /// [`ConfirmCredentials`], which needs a login with the new ones. A cut anywhere leaves one that works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Publish {
     /// The signed state.
@@ -77,6 +81,7 @@ pub struct Publish {
 
 /// A key for one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// The receiver.
@@ -90,6 +95,7 @@ pub struct Grant {
 /// The answer to [`Publish`], [`Restore`], [`ConfirmCredentials`] and
 /// [`RegisterFinish`](crate::identity::RegisterFinish).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Published {
     /// The version that is now the newest.
     pub version: u64,
@@ -99,6 +105,7 @@ pub struct Published {
 
 /// `POST /v1/account/credentials/confirm`, in a session that began with the new password: drops the old credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmCredentials {
     /// Version of the state that named them.
@@ -109,6 +116,7 @@ pub struct ConfirmCredentials {
 /// before it; the first is one that the server has, follows one, or is the first of an account that vanished. The states
 /// prove themselves; the device signs in after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     /// The account.
@@ -125,6 +133,7 @@ pub struct Restore {
 
 /// The answer to `GET /v1/account/credentials`: the credential set of the newest state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Credentials {
     /// The set.
     pub credential_set: Bytes,
@@ -132,6 +141,7 @@ pub struct Credentials {
 
 /// The answer to `GET /v1/account/grants`: keys for the device that asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Grants {
     /// In order of their epochs.
     pub grants: Vec<Grant>,
@@ -139,6 +149,7 @@ pub struct Grants {
 
 /// `POST /v1/account/block-device`: the first step of a revocation; the server refuses the device from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BlockDevice {
     /// The account.
@@ -151,6 +162,7 @@ pub struct BlockDevice {
 
 /// `POST /v1/account/delete`: the account is dead at once, and swept after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteAccount {
     /// The account.
@@ -161,6 +173,7 @@ pub struct DeleteAccount {
 
 /// The answer to [`DeleteAccount`], and to asking again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Deleted {
     /// Whether the sweep is done: nothing of the account is left but its tombstone.
     pub swept: bool,
@@ -168,6 +181,7 @@ pub struct Deleted {
 
 /// The answer to `GET /v1/account/log`: what happened to the account, for its owner to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SecurityLog {
     /// Newest first.
     pub events: Vec<SecurityEvent>,
@@ -175,6 +189,7 @@ pub struct SecurityLog {
 
 /// One line of the security log. It names no address and no time finer than the hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SecurityEvent {
     /// Hours since 1970.
     pub hour: u32,
@@ -187,6 +202,7 @@ pub struct SecurityEvent {
 
 /// What can happen to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SecurityEventKind {

@@ -7,6 +7,7 @@ use alcove_crypto::ids::EnrolmentId;
 
 /// `POST /v1/enrolments`, by the trusted device: opens a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenEnrolment {
     /// From the QR code.
@@ -17,6 +18,7 @@ pub struct OpenEnrolment {
 
 /// The answer to `GET /v1/enrolments/{id}`, for both devices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Enrolment {
     /// From the trusted device.
     pub ephemeral_key: Wire<[u8; 32]>,
@@ -30,6 +32,7 @@ pub struct Enrolment {
 
 /// `PUT /v1/enrolments/{id}/request`, by the new device: asks, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AskEnrolment {
     /// The sealed request.
@@ -38,6 +41,7 @@ pub struct AskEnrolment {
 
 /// `PUT /v1/enrolments/{id}/answer`, by the trusted device: answers, and so closes the mailbox for requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AnswerEnrolment {
     /// The signed states from the scanned one on.

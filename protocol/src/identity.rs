@@ -11,6 +11,7 @@ use crate::{Bytes, LoginName, Wire};
 
 /// `POST /v1/register/start`: the first message of a registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RegisterStart {
     /// The name to register.
@@ -24,6 +25,7 @@ pub struct RegisterStart {
 
 /// The answer to [`RegisterStart`] and to [`CredentialsStart`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RegisterStarted {
     /// OPAQUE registration response.
     pub response: Bytes,
@@ -32,6 +34,7 @@ pub struct RegisterStarted {
 /// `POST /v1/register/finish`: founds the account. Repeating it with the same state is no error. The device then signs in
 /// as it always does: nobody gets a token for a state that somebody else has signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RegisterFinish {
     /// The name to register.
@@ -47,6 +50,7 @@ pub struct RegisterFinish {
 
 /// `POST /v1/account/credentials/start`, in a password session: the OPAQUE part of a change of password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsStart {
     /// OPAQUE registration request under the new password.
@@ -55,16 +59,22 @@ pub struct CredentialsStart {
 
 /// `POST /v1/login/start`: the first message of a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LoginStart {
     /// The name to log in under.
     pub name: LoginName,
     /// OPAQUE KE1.
     pub request: Bytes,
+    /// Under the credentials of before, while a change of them waits for its confirmation: what a client tries when the
+    /// newest are refused. The answer never tells whether there are any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earlier: bool,
 }
 
 /// The answer to [`LoginStart`], for known and unknown names alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LoginStarted {
     /// Names this attempt in [`LoginFinish`].
     pub login: Bytes,
@@ -74,6 +84,7 @@ pub struct LoginStarted {
 
 /// `POST /v1/login/finish`: the last message of a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LoginFinish {
     /// From [`LoginStarted`].
@@ -84,6 +95,7 @@ pub struct LoginFinish {
 
 /// `POST /v1/recovery`: logs in with the recovery code, over a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecoveryLogin {
     /// Public recovery sign-in key: finds the account.
@@ -96,6 +108,7 @@ pub struct RecoveryLogin {
 ///
 /// While a change of credentials waits for its confirmation, old and new ones log in, each to the set that it opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PasswordSession {
     /// The account.
     pub account: Wire<AccountId>,
@@ -113,11 +126,13 @@ pub struct PasswordSession {
 
 /// `POST /v1/challenge`: asks for a challenge. The body is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeRequest {}
 
 /// The answer to [`ChallengeRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Challenge {
     /// To be signed once.
     pub nonce: Wire<[u8; 32]>,
@@ -127,6 +142,7 @@ pub struct Challenge {
 
 /// A signature over a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeProof {
     /// The challenge.
@@ -139,6 +155,7 @@ pub struct ChallengeProof {
 
 /// `POST /v1/sign-in`: a device signs in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// The account.
@@ -151,6 +168,7 @@ pub struct SignIn {
 
 /// The answer to [`SignIn`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AccessToken {
     /// For the `Authorization` header.
     pub token: String,
@@ -160,6 +178,7 @@ pub struct AccessToken {
 
 /// `POST /v1/sign-out`: ends sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignOut {
     /// Of all devices of the account, not only this one.

@@ -9,6 +9,8 @@ pub mod error;
 pub mod identity;
 pub mod limits;
 pub mod name;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod server;
 pub mod spaces;
 

@@ -8,6 +8,7 @@ use crate::{Bytes, Wire};
 /// `POST /v1/spaces`: creates the private space that the account's state names. Creating it again is no error. Answers
 /// [`SpaceSummary`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateSpace {
     /// Its id, which the client has drawn.
@@ -16,6 +17,7 @@ pub struct CreateSpace {
 
 /// Where a space is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Tip {
     /// Number of the newest commit; 0 before the first.
     pub seq: u64,
@@ -25,6 +27,7 @@ pub struct Tip {
 
 /// The answer to `GET /v1/spaces`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Spaces {
     /// All spaces of the account.
     pub spaces: Vec<SpaceSummary>,
@@ -32,6 +35,7 @@ pub struct Spaces {
 
 /// A space, in the list and after its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SpaceSummary {
     /// The space.
     pub space: Wire<SpaceId>,
@@ -46,6 +50,7 @@ pub struct SpaceSummary {
 /// `POST /v1/spaces/{space}/push`: one commit. The commit names the head before it, which must be the space's
 /// head; a commit that stands there already is acknowledged again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushRequest {
     /// The commit.
@@ -56,6 +61,7 @@ pub struct PushRequest {
 
 /// A slot that a push changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlotChange {
     /// The slot.
@@ -69,6 +75,7 @@ pub struct SlotChange {
 
 /// The answer to a push that was taken, now or before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Pushed {
     /// Where the space is after the commit.
     pub tip: Tip,
@@ -76,6 +83,7 @@ pub struct Pushed {
 
 /// `POST /v1/spaces/{space}/pull`: a page of what changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PullRequest {
     /// The commit that the device knows.
@@ -93,6 +101,7 @@ pub struct PullRequest {
 
 /// A page of a pull. Pages come in the order of the slots' last changes; a slot that changes meanwhile comes again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PullPage {
     /// Where the space is now.
     pub tip: Tip,
@@ -112,6 +121,7 @@ pub struct PullPage {
 
 /// A slot in a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PulledSlot {
     /// The slot.
     pub slot: Wire<SlotId>,
@@ -124,6 +134,7 @@ pub struct PulledSlot {
 
 /// A record in a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PulledRecord {
     /// The epoch in which it was sealed.
     pub epoch: u64,

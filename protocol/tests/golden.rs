@@ -97,7 +97,9 @@ fn identity(golden: &mut Golden) {
     let finish = RegisterFinish { name: name.clone(), state: bytes(9), credential_set: bytes(8), invite };
     golden.check("register-finish", &finish);
     golden.check("credentials-start", &CredentialsStart { request: bytes(33) });
-    golden.check("login-start", &LoginStart { name, request: bytes(97) });
+    let login = LoginStart { name, request: bytes(97), earlier: false };
+    golden.check("login-start", &login);
+    golden.check("login-start-earlier", &LoginStart { earlier: true, ..login });
     golden.check("login-started", &LoginStarted { login: bytes(16), response: bytes(200) });
     golden.check("login-finish", &LoginFinish { login: bytes(16), finish: bytes(65) });
     golden.check("recovery-login", &RecoveryLogin { recovery_key: Wire([9; 32]), proof: proof() });

@@ -152,6 +152,12 @@ impl ServerSetups {
         &self.current
     }
 
+    /// The oldest setup: it stays when others come, so it tells one server's secrets from another's.
+    #[must_use]
+    pub fn oldest(&self) -> &ServerSetup {
+        self.earlier.last().unwrap_or(&self.current)
+    }
+
     /// The setup with which a record was made.
     #[must_use]
     pub fn of(&self, record: &OpaqueRecord) -> Option<&ServerSetup> {
