@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::{MethodFilter, on};
 
 pub use error::ApiError;
-pub(crate) use register::invite_hash;
+pub use register::invite_hash;
 pub(crate) use route::{Answer, Call, Caller, Nothing, Route, Stream, route, stream};
 
 mod account;

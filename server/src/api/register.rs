@@ -78,7 +78,8 @@ fn admit(app: &App, invite: Option<&str>) -> Answer<Option<InviteHash>> {
 }
 
 /// What the database keeps of an invitation.
-pub(crate) fn invite_hash(code: &str) -> InviteHash {
+#[must_use]
+pub fn invite_hash(code: &str) -> InviteHash {
     let mut hash = Sha256::new();
     hash.update(b"alcove-server/1/invite\0");
     hash.update(code.trim().as_bytes());

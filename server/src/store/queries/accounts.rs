@@ -97,10 +97,12 @@ pub(super) async fn create(connection: &mut Connection, new: &Arc<NewAccount>) -
         stored(*quota_records),
     );
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
-        // It may have moved on since; what matters is that it began like this.
-        let known = bind!(STATE, id, stored(*version)).fetch_optional(connection).await?;
+        // It may have moved on since; what matters is that it began like this, under this name.
+        let known = bind!(STATE, id, stored(*version)).fetch_optional(&mut *connection).await?;
         let known = known.map(|row| row.bytes(0)).transpose()?;
-        return if known.as_ref() == new.states.last() { Ok(()) } else { Err(Refusal::Exists.into()) };
+        let same_name = find(connection, account).await?.is_some_and(|row| row.name == *name);
+        let same = same_name && known.as_ref() == new.states.last();
+        return if same { Ok(()) } else { Err(Refusal::Exists.into()) };
     }
     add_states(connection, account, version + 1 - new.states.len() as u64, &new.states).await?;
     let StoredCredentials { version, set } = &new.credentials;
