@@ -21,7 +21,7 @@ use rand::{Rng, SeedableRng};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
 
-use crate::row::{Budget, Row};
+use crate::row::{Budget, MANY, Row};
 
 const MIB: f64 = 1024.0 * 1024.0;
 const SLOTS: usize = 100_000;
@@ -68,6 +68,7 @@ fn sealing(padded: usize, budget: Budget, [seal, open, other]: [&'static str; 3]
         "MiB/s",
         work,
         budget,
+        MANY,
         "ring's ChaCha20-Poly1305",
         || {
             for _ in 0..repeats {
@@ -81,6 +82,7 @@ fn sealing(padded: usize, budget: Budget, [seal, open, other]: [&'static str; 3]
         "MiB/s",
         work,
         budget,
+        MANY,
         "ring's ChaCha20-Poly1305",
         || {
             for _ in 0..repeats {
@@ -101,6 +103,7 @@ fn sealing(padded: usize, budget: Budget, [seal, open, other]: [&'static str; 3]
         "MiB/s",
         work,
         Budget::None,
+        MANY,
         "ring's ChaCha20-Poly1305",
         || {
             for _ in 0..repeats {
@@ -150,6 +153,7 @@ fn merkle() -> [Row; 2] {
         "slots/s",
         SLOTS as f64,
         Budget::TimeAtMost(1.5),
+        MANY,
         "hashing the same bytes",
         || {
             let mut map: MerkleMap = entries.iter().copied().collect();
@@ -168,6 +172,7 @@ fn merkle() -> [Row; 2] {
         "updates/s",
         UPDATES as f64,
         Budget::TimeAtMost(2.0),
+        MANY,
         "a path of log2 n hashes",
         || {
             for hash in &hashes {
@@ -233,6 +238,7 @@ fn chain() -> Row {
         "headers/s",
         HEADERS_A_ROUND as f64,
         Budget::ThroughputAtLeast(0.85),
+        MANY,
         "strict Ed25519 verification",
         || {
             if next == HEADERS {

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-const ROUNDS: usize = 31;
+/// Rounds of what takes milliseconds.
+pub(crate) const MANY: usize = 31;
+/// Rounds of what takes seconds.
+pub(crate) const FEW: usize = 5;
 
 /// What ratio of ours to the baseline is within the budget.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +38,29 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// A figure that has a limit of its own and no baseline.
+    pub(crate) fn limited(name: &'static str, unit: &'static str, figure: f64, limit: f64) -> Self {
+        let (budget, met) = (format!("< {limit}"), Some(figure < limit));
+        Self {
+            name,
+            figure,
+            unit,
+            baseline: limit,
+            baseline_is: "the limit",
+            ratio: figure / limit,
+            budget,
+            met,
+        }
+    }
+
     /// Measures both sides; each call does `work` units of work.
+    #[expect(clippy::too_many_arguments, reason = "a row has this many columns")]
     pub(crate) fn measure(
         name: &'static str,
         unit: &'static str,
         work: f64,
         budget: Budget,
+        rounds: usize,
         baseline_is: &'static str,
         mut ours: impl FnMut(),
         mut baseline: impl FnMut(),
@@ -48,7 +68,7 @@ impl Row {
         ours();
         baseline();
         let (mut our_times, mut baseline_times) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             our_times.push(time(&mut ours));
             baseline_times.push(time(&mut baseline));
         }
@@ -62,6 +82,11 @@ impl Row {
             Budget::None => (1.0 / time_ratio, String::new(), None),
         };
         Self { name, figure: work / ours, unit, baseline: work / baseline, baseline_is, ratio, budget, met }
+    }
+
+    /// Our side.
+    pub(crate) fn figure(&self) -> f64 {
+        self.figure
     }
 
     /// All rows as text.

@@ -9,7 +9,8 @@ use alcove_crypto::ids::AccountId;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, DatabaseUrl};
+use crate::devices::Devices;
 use crate::limiter::{AddressKey, Limiter, Rate};
 use crate::metrics::Metrics;
 use crate::secrets::Secrets;
@@ -29,6 +30,7 @@ pub struct Parts {
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
+    pub(crate) devices: Devices,
     /// Bytes of bodies that are read at once, in KiB.
     pub(crate) body_memory: Arc<Semaphore>,
     /// Wakes the sweeper, when an account was deleted.
@@ -63,6 +65,7 @@ impl App {
         let body_memory = Arc::new(Semaphore::new(config.server.body_memory_mib as usize * 1024));
         let tokens = Tokens::new(&secrets)?;
         let sweep = Notify::new();
+        let devices = Devices::new(matches!(config.database.url, DatabaseUrl::Sqlite(_)));
         Ok(Self(Arc::new(Parts {
             store,
             secrets,
@@ -71,6 +74,7 @@ impl App {
             clock,
             metrics,
             limits,
+            devices,
             body_memory,
             sweep,
         })))

@@ -172,8 +172,9 @@ fn load(path: Option<PathBuf>) -> Result<Config, Failure> {
         }
         None => None,
     };
+    // A variable that is no text is a mistake for whatever reads it; it is not left out.
     let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
     Config::load(text.as_deref(), variables).map_err(Failure::Config)
 }
 
@@ -186,9 +187,9 @@ struct Opened {
 /// Opens secrets and database, which must belong together. Secrets are made only for a database that has none.
 async fn open(config: Config) -> Result<Opened, Failure> {
     let file = &config.secrets.file;
-    let known = match std::env::var("ALCOVE_SECRETS") {
-        Ok(text) => Some(Secrets::parse(&text, "ALCOVE_SECRETS")?),
-        Err(_) => Secrets::read(file)?,
+    let known = match std::env::var_os("ALCOVE_SECRETS") {
+        Some(text) => Some(Secrets::parse(&text.to_string_lossy(), "ALCOVE_SECRETS")?),
+        None => Secrets::read(file)?,
     };
     let metrics = Arc::default();
     let options = Options {

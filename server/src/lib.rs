@@ -6,6 +6,7 @@ pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
+mod devices;
 pub mod limiter;
 pub mod logging;
 pub mod metrics;

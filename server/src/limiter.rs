@@ -1,7 +1,7 @@
 //! How many requests a key may make (GCRA): a burst of as many as the rate allows in its period, refilled evenly.
 //!
-//! The keys live in memory and nowhere else, and go when they are full again. When too many are held, the fullest half goes:
-//! whoever was limited stays limited.
+//! The keys live in memory and nowhere else, and go when they are full again. When too many are held, the half goes
+//! that has used least: whoever is limited stays limited, unless half of the room is limited as much or more.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -91,8 +91,15 @@ fn make_room<K: Hash + Eq>(full_at: &mut HashMap<K, Duration>, now: Duration) {
     if full_at.len() >= KEYS_MAX / 2 {
         let mut times: Vec<_> = full_at.values().copied().collect();
         times.sort_unstable();
-        let middle = times[times.len() / 2];
-        full_at.retain(|_, full| *full > middle);
+        let (_, kept) = times.split_at(times.len() / 2);
+        let Some(least) = kept.first().copied() else { return };
+        // Many may have the same time. As many of them stay as there is room for, or a flood of equals would free them all.
+        let mut equals = kept.iter().take_while(|full| **full == least).count();
+        full_at.retain(|_, full| {
+            let is_equal = *full == least && equals > 0;
+            equals -= usize::from(is_equal);
+            *full > least || is_equal
+        });
     }
 }
 
@@ -136,6 +143,25 @@ mod tests {
             assert_eq!(limiter.check(key, at(0)), Ok(()));
         }
         assert!(limiter.full_at.lock().unwrap().len() <= KEYS_MAX);
+    }
+
+    #[test]
+    fn a_flood_of_keys_frees_nobody_who_is_limited_more() {
+        let limiter = Limiter::new(Rate { count: 2, per: MINUTE });
+        assert!((0..2).all(|_| limiter.check(usize::MAX, at(0)).is_ok()));
+        for key in 0..3 * KEYS_MAX {
+            assert_eq!(limiter.check(key, at(0)), Ok(()));
+        }
+        assert!(limiter.check(usize::MAX, at(0)).is_err());
+    }
+
+    #[test]
+    fn a_flood_of_equals_frees_half_of_them_at_most() {
+        let limiter = Limiter::new(Rate { count: 1, per: MINUTE });
+        for key in 0..=KEYS_MAX {
+            assert_eq!(limiter.check(key, at(0)), Ok(()));
+        }
+        assert_eq!(limiter.full_at.lock().unwrap().len(), KEYS_MAX / 2 + 1);
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl<const N: usize> Histogram<N> {
                 format_args!("{name}_bucket{{{labels}{comma}le=\"{}\"}} {below}", scaled(*bound, scale)),
             );
         }
-        let count = self.count.load(Relaxed);
+        // What is being observed right now may be in its bucket and not yet in the count, which is never less than a bucket.
+        let count = self.count.load(Relaxed).max(below);
         let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
         line(out, format_args!("{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}"));
         line(out, format_args!("{name}_sum{braces} {}", scaled(self.sum.load(Relaxed), scale)));

@@ -179,4 +179,44 @@ mod tests {
         assert_ne!(serial(&certificates), first);
         assert!(Certificates::server_config(certificates).is_ok());
     }
+
+    /// The certificate that a client is shown, which trusts only the one it is given.
+    async fn dial(server: &Arc<ServerConfig>, trusted: &str) -> std::io::Result<Vec<u8>> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()).unwrap();
+        let mut client = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let accepting = tokio_rustls::TlsAcceptor::from(Arc::clone(server)).accept(far);
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let dialling = tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, near);
+        let (_accepted, dialled) = tokio::join!(accepting, dialling);
+        let dialled = dialled?;
+        let (_, session) = dialled.get_ref();
+        assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]));
+        Ok(session.peer_certificates().unwrap()[0].to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_client_is_shown_the_new_certificate_after_a_reload() {
+        let (first, second) = (make(), make());
+        let files = Files::new();
+        files.write(&first.0, &first.1, 1);
+        let certificates = Certificates::load(&files.tls).unwrap();
+        let server = Arc::clone(&certificates).server_config().unwrap();
+        let shown = dial(&server, &first.0).await.unwrap();
+
+        files.write(&second.0, &first.1, 2);
+        assert!(certificates.reload_if_changed().is_err());
+        assert_eq!(dial(&server, &first.0).await.unwrap(), shown, "a mismatched pair replaces nothing");
+
+        files.write(&second.0, &second.1, 3);
+        assert!(certificates.reload_if_changed().unwrap());
+        assert!(dial(&server, &first.0).await.is_err(), "the old one is gone");
+        assert_ne!(dial(&server, &second.0).await.unwrap(), shown);
+    }
 }

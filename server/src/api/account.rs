@@ -77,6 +77,7 @@ async fn block_device(app: App, _: Call, request: BlockDevice) -> Answer<Done> {
     let (account, device) = (request.account.0, request.device.0);
     check_identity(&app, account, &IdentityAction::BlockDevice(device), &request.proof).await?;
     app.store.block_device(account, device, app.clock.hour()).await?;
+    app.devices.forget(account);
     Ok(Done {})
 }
 
@@ -87,6 +88,7 @@ async fn delete(app: App, _: Call, request: DeleteAccount) -> Answer<Deleted> {
     }
     check_identity(&app, account, &IdentityAction::DeleteAccount, &request.proof).await?;
     app.store.delete_account(account, app.clock.day()).await?;
+    app.devices.forget(account);
     app.sweep.notify_one();
     Ok(Deleted { swept: false })
 }

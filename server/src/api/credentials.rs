@@ -135,6 +135,7 @@ async fn take(
     }
     let beside = publication.credentials.as_ref().map(|(_, beside)| *beside);
     let pending = app.store.publish(Arc::new(publication)).await?;
+    app.devices.forget(account);
     if let Some(beside) = beside {
         let gone: Vec<_> = known.iter().filter(|stored| stored.version != beside).cloned().collect();
         forget_recovery_keys(app, account, &gone).await?;

@@ -113,7 +113,7 @@ async fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Answer<
 async fn device_caller(app: &App, token: &Token) -> Answer<Caller> {
     let Bearer::Device { device, sessions } = token.bearer else { return Err(ApiError::unauthorized()) };
     let account = token.account;
-    match app.store.device(account, device).await? {
+    match app.devices.find(app.store.as_ref(), account, device).await? {
         Some(row) if row.blocked => Err(ApiError::revoked()),
         Some(row) if row.sessions == sessions && row.account_sessions == token.account_sessions => {
             Ok(Caller::Device { account, device })

@@ -78,5 +78,6 @@ fn device_key(row: &DeviceRow) -> Answer<VerifyingKey> {
 async fn sign_out(app: App, call: Call, request: SignOut) -> Answer<Done> {
     let (account, device) = call.device()?;
     app.store.sign_out(account, (!request.everywhere).then_some(device)).await?;
+    app.devices.forget(account);
     Ok(Done {})
 }

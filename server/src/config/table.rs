@@ -194,8 +194,10 @@ fn read_file(text: &str, values: &mut Values, errors: &mut Vec<ConfigError>) {
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            let problem = error.to_string().trim().to_owned();
-            return errors.push(ConfigError { place: "the file".into(), problem });
+            // As it displays itself it quotes the line, and in that line there may be a password.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let place = format!("the file, line {}", before.matches('\n').count() + 1);
+            return errors.push(ConfigError { place, problem: error.message().to_owned() });
         }
     };
     for (section, content) in table {

@@ -73,9 +73,25 @@ fn an_unusable_database_is_a_mistake_and_never_another_database() {
     }
     let two = [("DATABASE_URL", "sqlite:a"), ("ALCOVE_DATABASE_URL", "sqlite:b")];
     assert_eq!(places(Config::load(None, variables(&two))), ["DATABASE_URL"]);
-    let config =
-        Config::load(None, variables(&[("DATABASE_URL", "postgres://anna:hunter2@db/alcove")])).unwrap();
-    assert!(!format!("{config:?}{:?}", config.redacted()).contains("hunter2"));
+}
+
+#[test]
+fn passwords_are_never_shown() {
+    for url in [
+        "postgres://anna:hunter2@db/alcove",
+        "postgresql://anna:hunter2@db/alcove?sslmode=require",
+        "postgres://db/alcove?user=anna&password=hunter2",
+        "postgres://anna:other@db/alcove?password=hunter2",
+    ] {
+        let config = Config::load(None, variables(&[("DATABASE_URL", url)])).unwrap();
+        let shown = format!("{config:?} {} {:?}", config.database.url, config.redacted());
+        assert!(!shown.contains("hunter2") && !shown.contains("other"), "{shown}");
+    }
+    for line in ["url = \"postgres://anna:hunter2@db", "url = postgres://anna:hunter2@db/alcove"] {
+        let errors = Config::load(Some(&format!("[database]\n{line}\n")), variables(&[])).unwrap_err();
+        assert_eq!(errors[0].place, "the file, line 2");
+        assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
+    }
 }
 
 #[test]
@@ -96,7 +112,17 @@ fn origins_are_exact() {
     }
     server.origins = vec!["https://sync.example.org".into()];
     assert!(server.is_origin("https://sync.example.org") && !server.is_origin("http://127.0.0.1:8787"));
-    for bad in ["http://sync.example.org", "https://sync.example.org/", "https://a@b", "sync.example.org"] {
+    for bad in [
+        "http://sync.example.org",
+        "https://sync.example.org/",
+        "https://a@b",
+        "sync.example.org",
+        "https://:8443",
+        "https://sync.example.org:",
+        "https://sync.example.org:99999",
+        "https://sync.example.org:0",
+        "https://*.example.org",
+    ] {
         assert_eq!(
             places(Config::load(None, variables(&[("ALCOVE_SERVER_ORIGINS", bad)]))).len(),
             1,

@@ -30,15 +30,18 @@ impl DatabaseUrl {
     }
 }
 
-/// Without password.
+/// Without password, which may stand before the host or among the parameters.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => match url.rsplit_once('@') {
-                Some((_, host)) => write!(f, "postgres://…@{host}"),
-                None => f.write_str(url),
-            },
+            Self::Postgres(url) => {
+                let place = url.split(['?', '#']).next().unwrap_or_default();
+                match place.rsplit_once('@') {
+                    Some((_, host)) => write!(f, "postgres://…@{host}"),
+                    None => f.write_str(place),
+                }
+            }
         }
     }
 }
@@ -244,8 +247,12 @@ pub(super) fn is_loopback_origin(origin: &str) -> bool {
 fn is_bare(origin: &str) -> bool {
     let Ok(uri) = origin.parse::<Uri>() else { return false };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    // `Uri` takes `https://:1`, `https://host:`, `https://host:99999` and `https://*`, which nobody can dial.
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
     ["http", "https"].contains(&scheme)
-        && !authority.as_str().contains('@')
+        && !authority.as_str().contains(['@', '*'])
+        && !authority.host().is_empty()
+        && (port.is_empty() || authority.port_u16().is_some_and(|port| port != 0))
         && format!("{scheme}://{authority}") == origin
 }
 

@@ -21,8 +21,15 @@ macro_rules! locked {
     };
 }
 
-/// How a byte string is marked where the database cannot tell its type.
-const BYTES: &str = "::bytea";
+/// A place for a value in a statement of many rows.
+fn place(number: usize) -> String {
+    format!("${number}")
+}
+
+/// A place for bytes where the database cannot tell the type.
+fn bytes_place(number: usize) -> String {
+    format!("${number}::bytea")
+}
 
 #[path = "queries/mod.rs"]
 mod queries;

@@ -14,12 +14,15 @@ impl<const N: usize> Sql<N> {
     }
 }
 
-/// The highest `$n` in a text.
+/// The highest `$n` in a text, or the number of its `?`.
 pub(super) const fn parameters(text: &str) -> usize {
     let bytes = text.as_bytes();
     let (mut i, mut highest) = (0, 0);
     while i < bytes.len() {
-        if bytes[i] == b'$' {
+        if bytes[i] == b'?' {
+            highest += 1;
+            i += 1;
+        } else if bytes[i] == b'$' {
             let mut n = 0;
             i += 1;
             while i < bytes.len() && bytes[i].is_ascii_digit() {
@@ -52,35 +55,18 @@ macro_rules! bind {
     }};
 }
 
-/// Placeholders of so many rows of so many columns: `($1,$2),($3,$4)`.
-pub(super) fn rows(rows: usize, columns: usize) -> String {
-    typed_rows(rows, columns, "")
-}
-
-/// The same, with a type behind each.
-pub(super) fn typed_rows(rows: usize, columns: usize, type_name: &str) -> String {
-    let mut text = String::with_capacity(rows * columns * 6);
-    for row in 0..rows {
-        for column in 0..columns {
-            text.push_str(if column > 0 {
-                ","
-            } else if row > 0 {
-                ",("
-            } else {
-                "("
-            });
-            text.push('$');
-            text.push_str(&(row * columns + column + 1).to_string());
-            text.push_str(type_name);
-        }
-        text.push(')');
-    }
-    text
+/// Placeholders of so many rows of so many columns: `($1,$2),($3,$4)`, or `(?,?),(?,?)`.
+pub(super) fn rows(rows: usize, columns: usize, place: fn(usize) -> String) -> String {
+    let row = |row| {
+        let places: Vec<_> = (1..=columns).map(|column| place(row * columns + column)).collect();
+        format!("({})", places.join(","))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
 
 /// Numbers of rows that statements of many rows are made for. Any number is the sum of a few of them, so that a few prepared
 /// statements serve all.
-pub(super) const BATCHES: [usize; 5] = [256, 64, 16, 4, 1];
+pub(super) const BATCHES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// Cuts a slice into batches, each with the index of its size in [`BATCHES`].
 pub(super) fn batches<T>(mut all: &[T]) -> impl Iterator<Item = (usize, &[T])> {
@@ -92,6 +78,16 @@ pub(super) fn batches<T>(mut all: &[T]) -> impl Iterator<Item = (usize, &[T])> {
     })
 }
 
+/// The same for questions, which may be asked twice: the last batch is filled with its last item, so that fewer are needed.
+pub(super) fn padded_batches<T>(all: &[T]) -> impl Iterator<Item = (usize, impl Iterator<Item = &T>)> {
+    all.chunks(BATCHES[0]).filter_map(|batch| {
+        let size = batch.len().next_power_of_two();
+        let index = BATCHES.iter().position(|known| *known == size)?;
+        let last = batch.last()?;
+        Some((index, batch.iter().chain(std::iter::repeat_n(last, size - batch.len()))))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,8 +96,8 @@ mod tests {
     fn parameters_are_counted() {
         assert_eq!(parameters("SELECT 1"), 0);
         assert_eq!(parameters("SELECT $2, $10, $1"), 10);
-        assert_eq!(rows(2, 2), "($1,$2),($3,$4)");
-        assert_eq!(parameters(&rows(256, 5)), 1280);
+        assert_eq!(rows(2, 2, |n| format!("${n}")), "($1,$2),($3,$4)");
+        assert_eq!(parameters(&rows(256, 5, |_| "?".into())), 1280);
     }
 
     #[test]
@@ -115,6 +111,18 @@ mod tests {
                 })
                 .collect();
             assert_eq!(joined, all);
+            let asked: Vec<_> = padded_batches(&all)
+                .flat_map(|(index, batch)| {
+                    let batch: Vec<_> = batch.copied().collect();
+                    assert_eq!(batch.len(), BATCHES[index]);
+                    batch
+                })
+                .collect();
+            assert!(asked.len() < 2 * all.len().max(1));
+            assert_eq!(
+                asked.into_iter().collect::<std::collections::BTreeSet<_>>(),
+                all.into_iter().collect()
+            );
         }
     }
 }

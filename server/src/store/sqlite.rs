@@ -26,8 +26,15 @@ macro_rules! locked {
     };
 }
 
-/// How a byte string is marked where the database cannot tell its type.
-const BYTES: &str = "";
+/// A place for a value in a statement of many rows. Named ones are looked up one by one, which takes long when there are many.
+fn place(_: usize) -> String {
+    "?".to_owned()
+}
+
+/// A place for bytes where the database cannot tell the type.
+fn bytes_place(number: usize) -> String {
+    place(number)
+}
 
 #[path = "queries/mod.rs"]
 mod queries;

@@ -13,8 +13,8 @@ use alcove_protocol::spaces::Tip;
 use super::columns::{Columns, stored};
 use super::prune::pruned_hash;
 use super::spaces::space_row;
-use super::{Arguments, BYTES, Connection, Db, Result};
-use crate::store::sql::{BATCHES, batches, rows, typed_rows};
+use super::{Arguments, Connection, Db, Result, bytes_place, place};
+use crate::store::sql::{BATCHES, batches, padded_batches, rows};
 use crate::store::{Push, Refusal, SpaceRow};
 
 statements! {
@@ -34,7 +34,7 @@ static SPACES: LazyLock<Batched> = LazyLock::new(|| {
     Batched::new(|n| {
         let columns = "space, access, seq, head, bytes, records, commit_bytes, quota_bytes, quota_records, \
                        first_seq, first_day";
-        let places = rows(n, 1).replace(['(', ')'], "");
+        let places = rows(n, 1, place).replace(['(', ')'], "");
         // In one order, so that two groups never wait for each other.
         format!(locked!("SELECT {} FROM spaces WHERE space IN ({}) ORDER BY space"), columns, places)
     })
@@ -42,7 +42,7 @@ static SPACES: LazyLock<Batched> = LazyLock::new(|| {
 
 static LENGTHS: LazyLock<Batched> = LazyLock::new(|| {
     Batched::new(|n| {
-        let places = typed_rows(n, 2, BYTES);
+        let places = rows(n, 2, bytes_place);
         format!(
             "SELECT space, slot, CAST(LENGTH(record) AS BIGINT) FROM slots WHERE (space, slot) IN (VALUES {places})"
         )
@@ -50,12 +50,14 @@ static LENGTHS: LazyLock<Batched> = LazyLock::new(|| {
 });
 
 static ADD_COMMITS: LazyLock<Batched> = LazyLock::new(|| {
-    Batched::new(|n| format!("INSERT INTO commits (space, seq, hash, day, body) VALUES {}", rows(n, 5)))
+    Batched::new(|n| {
+        format!("INSERT INTO commits (space, seq, hash, day, body) VALUES {}", rows(n, 5, place))
+    })
 });
 
 static SET_SLOTS: LazyLock<Batched> = LazyLock::new(|| {
     Batched::new(|n| {
-        let places = rows(n, 5);
+        let places = rows(n, 5, place);
         format!(
             "INSERT INTO slots (space, slot, seq, epoch, record) VALUES {places} ON CONFLICT (space, slot) DO UPDATE \
              SET seq = excluded.seq, epoch = excluded.epoch, record = excluded.record"
@@ -65,7 +67,7 @@ static SET_SLOTS: LazyLock<Batched> = LazyLock::new(|| {
 
 static MOVE_SPACES: LazyLock<Batched> = LazyLock::new(|| {
     Batched::new(|n| {
-        let places = rows(n, 11);
+        let places = rows(n, 11, place);
         format!(
             "INSERT INTO spaces (space, access, seq, head, bytes, records, commit_bytes, quota_bytes, quota_records, \
              first_seq, first_day) VALUES {places} ON CONFLICT (space) DO UPDATE SET seq = excluded.seq, \
@@ -135,7 +137,7 @@ async fn read_spaces(
     pushes: &[Arc<Push>],
 ) -> Result<HashMap<[u8; 16], SpaceRow>> {
     let mut spaces = HashMap::with_capacity(pushes.len());
-    for (index, batch) in batches(pushes) {
+    for (index, batch) in padded_batches(pushes) {
         let mut query = query(&SPACES, index);
         for push in batch {
             query = query.bind(&push.space.as_bytes()[..]);
@@ -179,7 +181,7 @@ async fn read_lengths(connection: &mut Connection, pushes: &[&Arc<Push>]) -> Res
         .flat_map(|push| push.changes.iter().map(|change| (&push.space, &change.slot)))
         .collect();
     let mut held = Held::new();
-    for (index, batch) in batches(&keys) {
+    for (index, batch) in padded_batches(&keys) {
         let mut query = query(&LENGTHS, index);
         for (space, slot) in batch {
             query = query.bind(&space.as_bytes()[..]).bind(&slot.as_bytes()[..]);
