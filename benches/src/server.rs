@@ -398,6 +398,7 @@ fn process() -> Vec<Row> {
         .and_then(|listener| listener.local_addr())
         .expect("a port")
         .port();
+    #[expect(clippy::zombie_processes, reason = "whoever starts it kills and waits")]
     let start = || {
         let begun = Instant::now();
         let child = Command::new(std::env::current_exe().expect("this program"))

@@ -41,8 +41,8 @@ const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// How long to wait after `accept` failed, as when no descriptors are left.
 const ACCEPT_WAIT: Duration = Duration::from_millis(50);
 
-/// Memory for the heads of one connection's requests.
-const HEAD_LEN_MAX: usize = 16 * 1024;
+/// What one connection may have read and not yet passed on: the head of a request, a piece of its body.
+const READ_LEN_MAX: usize = 128 * 1024;
 
 /// Where a request comes from, behind the proxies that are believed. Kept in memory while it is answered.
 #[derive(Clone, Copy)]
@@ -136,7 +136,7 @@ impl Connection {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(idle)
-            .max_buf_size(HEAD_LEN_MAX)
+            .max_buf_size(READ_LEN_MAX)
             .serve_connection(TokioIo::new(Stalling::new(stream, idle)), service);
         let mut connection = std::pin::pin!(connection);
         let result = tokio::select! {

@@ -36,7 +36,7 @@ impl Refused {
     /// When there was no answer with a code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
-        self.body.as_ref().map(|body| body.code.clone()).unwrap_or_else(|| panic!("no code: {self:?}"))
+        self.body.as_ref().map_or_else(|| panic!("no code: {self:?}"), |body| body.code.clone())
     }
 }
 

@@ -186,6 +186,7 @@ impl Server {
     ///
     /// # Panics
     /// When it cannot be told.
+    #[must_use]
     pub fn terminate(mut self) -> ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());

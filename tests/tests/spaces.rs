@@ -281,7 +281,8 @@ async fn accounting_is_what_a_recount_finds() {
             let texts: Vec<_> = changes
                 .iter()
                 .map(|_| {
-                    (world.rng.next_u64() % 3 > 0).then(|| vec![1; (world.rng.next_u64() % 5000) as usize])
+                    (!world.rng.next_u64().is_multiple_of(3))
+                        .then(|| vec![1; usize::try_from(world.rng.next_u64() % 5000).unwrap()])
                 })
                 .collect();
             let changes: Vec<_> =

@@ -214,7 +214,7 @@ async fn any_sequence_gives_the_answers_of_a_naive_model() {
         for round in 0..700_u64 {
             let push = match rng.next_u64() % 10 {
                 // An old one again, or one beside the chain.
-                0 if !sent.is_empty() => sent[(rng.next_u64() as usize) % sent.len()].clone(),
+                0 if !sent.is_empty() => sent[below(&mut rng, sent.len())].clone(),
                 1 if !sent.is_empty() => random_push(&model, &mut rng, rng_seq(&model, round)),
                 _ => random_push(&model, &mut rng, model.heads.len() as u64),
             };
@@ -242,6 +242,10 @@ async fn any_sequence_gives_the_answers_of_a_naive_model() {
     }
 }
 
+fn below(rng: &mut StdRng, limit: usize) -> usize {
+    usize::try_from(rng.next_u64() % limit as u64).unwrap()
+}
+
 fn rng_seq(model: &Model, round: u64) -> u64 {
     1 + round % model.heads.len() as u64
 }
@@ -251,9 +255,10 @@ fn random_push(model: &Model, rng: &mut StdRng, seq: u64) -> Arc<Push> {
     let mut commit = vec![0; 40];
     rng.fill_bytes(&mut commit);
     let hash = CommitHash::of(&commit);
-    let slots: BTreeSet<u8> = (0..rng.next_u64() % 6).map(|_| (rng.next_u64() % 20) as u8).collect();
+    let slots: BTreeSet<u8> =
+        (0..rng.next_u64() % 6).map(|_| u8::try_from(rng.next_u64() % 20).unwrap()).collect();
     let changes = slots.into_iter().map(|slot| {
-        let record = (rng.next_u64() % 3 > 0).then(|| vec![slot; (rng.next_u64() % 400) as usize]);
+        let record = (!rng.next_u64().is_multiple_of(3)).then(|| vec![slot; below(rng, 400)]);
         Change { slot: SlotId::new([slot; 16]), epoch: seq % 3, record }
     });
     let (access, day) = (SpaceAccess::owner(&ACCOUNT), u32::try_from(seq / 2).unwrap());

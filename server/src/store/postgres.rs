@@ -53,7 +53,7 @@ impl Database {
         let connect: PgConnectOptions = url.parse()?;
         let connect = connect
             .application_name("alcove-server")
-            .statement_cache_capacity(256)
+            .statement_cache_capacity(512)
             .options([
                 ("statement_timeout", "20s"),
                 ("lock_timeout", "5s"),

@@ -64,9 +64,18 @@ pub(super) fn rows(rows: usize, columns: usize, place: fn(usize) -> String) -> S
     (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
 
-/// Numbers of rows that statements of many rows are made for. Any number is the sum of a few of them, so that a few prepared
-/// statements serve all.
-pub(super) const BATCHES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
+/// Numbers of rows that statements of many rows are made for, the largest first: every small one, since groups of pushes
+/// have any size, and two large ones. Any number is the sum of a few of them.
+pub(super) const BATCHES: [usize; 66] = {
+    let mut sizes = [0; 66];
+    (sizes[0], sizes[1]) = (256, 128);
+    let mut i = 2;
+    while i < 66 {
+        sizes[i] = 66 - i;
+        i += 1;
+    }
+    sizes
+};
 
 /// Cuts a slice into batches, each with the index of its size in [`BATCHES`].
 pub(super) fn batches<T>(mut all: &[T]) -> impl Iterator<Item = (usize, &[T])> {
@@ -75,16 +84,6 @@ pub(super) fn batches<T>(mut all: &[T]) -> impl Iterator<Item = (usize, &[T])> {
         let (batch, rest) = all.split_at(*size);
         all = rest;
         Some((index, batch))
-    })
-}
-
-/// The same for questions, which may be asked twice: the last batch is filled with its last item, so that fewer are needed.
-pub(super) fn padded_batches<T>(all: &[T]) -> impl Iterator<Item = (usize, impl Iterator<Item = &T>)> {
-    all.chunks(BATCHES[0]).filter_map(|batch| {
-        let size = batch.len().next_power_of_two();
-        let index = BATCHES.iter().position(|known| *known == size)?;
-        let last = batch.last()?;
-        Some((index, batch.iter().chain(std::iter::repeat_n(last, size - batch.len()))))
     })
 }
 
@@ -111,18 +110,6 @@ mod tests {
                 })
                 .collect();
             assert_eq!(joined, all);
-            let asked: Vec<_> = padded_batches(&all)
-                .flat_map(|(index, batch)| {
-                    let batch: Vec<_> = batch.copied().collect();
-                    assert_eq!(batch.len(), BATCHES[index]);
-                    batch
-                })
-                .collect();
-            assert!(asked.len() < 2 * all.len().max(1));
-            assert_eq!(
-                asked.into_iter().collect::<std::collections::BTreeSet<_>>(),
-                all.into_iter().collect()
-            );
         }
     }
 }

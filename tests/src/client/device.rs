@@ -175,6 +175,9 @@ impl Device {
     }
 
     /// A push of records and deletions that follows what this device has verified, and the state after it.
+    ///
+    /// # Panics
+    /// When a content is too long for a record.
     #[must_use]
     pub fn prepare(&self, changes: &[(SlotId, Option<&[u8]>)], rng: &mut StdRng) -> Prepared {
         let (space, key) = (self.space(), self.keys.newest().expect("a key"));
@@ -182,15 +185,12 @@ impl Device {
         for (slot, content) in changes {
             let record =
                 content.map(|content| seal_record(key, &space, slot, content, rng).expect("a record"));
-            match &record {
-                Some(record) => {
-                    slots.insert(*slot, RecordHash::of(record));
-                    records.insert(*slot, record.clone());
-                }
-                None => {
-                    slots.remove(slot);
-                    records.remove(slot);
-                }
+            if let Some(record) = &record {
+                slots.insert(*slot, RecordHash::of(record));
+                records.insert(*slot, record.clone());
+            } else {
+                slots.remove(slot);
+                records.remove(slot);
             }
             sealed.push(SlotChange { slot: (*slot).into(), epoch: key.epoch(), record: record.map(Bytes) });
         }
@@ -239,7 +239,7 @@ impl Device {
     /// When the server answered with another place.
     pub fn acknowledge(&mut self, prepared: Prepared, pushed: &Pushed) {
         let authority = self.authority();
-        let context = Context { keys: &*self.keys, authority: &authority, controls: &[] };
+        let context = Context { keys: &self.keys, authority: &authority, controls: &[] };
         self.chain.accept(&prepared.request.commit.0, context).expect("our own commit");
         assert_eq!(self.chain.at(), Place { seq: pushed.tip.seq, head: pushed.tip.head.0 });
         (self.slots, self.records) = (prepared.slots, prepared.records);
@@ -268,7 +268,7 @@ impl Device {
     ) -> Result<Pulled, Refused> {
         let mode = if snapshot { Mode::Snapshot } else { Mode::Changes };
         let authority = self.authority();
-        let context = Context { keys: &*self.keys, authority: &authority, controls: &[] };
+        let context = Context { keys: &self.keys, authority: &authority, controls: &[] };
         let mut pull = Pull::start(&self.chain, mode);
         let (mut pulled, mut staged) = (Pulled::default(), BTreeMap::new());
         let mut request = PullRequest { after: self.chain.at().seq, snapshot, cursor: None, bytes_max };
@@ -327,7 +327,7 @@ impl Device {
     pub fn contents(&self) -> BTreeMap<SlotId, Vec<u8>> {
         let (space, key) = (self.space(), self.keys.newest().expect("a key"));
         let open = |(slot, record): (&SlotId, &Vec<u8>)| {
-            (*slot, open_record(key, &space, slot, record).expect("a record").to_vec())
+            (*slot, open_record(key, &space, slot, record).expect("a record").clone())
         };
         self.records.iter().map(open).collect()
     }

@@ -14,7 +14,7 @@ use super::columns::{Columns, stored};
 use super::prune::pruned_hash;
 use super::spaces::space_row;
 use super::{Arguments, Connection, Db, Result, bytes_place, place};
-use crate::store::sql::{BATCHES, batches, padded_batches, rows};
+use crate::store::sql::{BATCHES, batches, rows};
 use crate::store::{Push, Refusal, SpaceRow};
 
 statements! {
@@ -137,7 +137,7 @@ async fn read_spaces(
     pushes: &[Arc<Push>],
 ) -> Result<HashMap<[u8; 16], SpaceRow>> {
     let mut spaces = HashMap::with_capacity(pushes.len());
-    for (index, batch) in padded_batches(pushes) {
+    for (index, batch) in batches(pushes) {
         let mut query = query(&SPACES, index);
         for push in batch {
             query = query.bind(&push.space.as_bytes()[..]);
@@ -181,7 +181,7 @@ async fn read_lengths(connection: &mut Connection, pushes: &[&Arc<Push>]) -> Res
         .flat_map(|push| push.changes.iter().map(|change| (&push.space, &change.slot)))
         .collect();
     let mut held = Held::new();
-    for (index, batch) in padded_batches(&keys) {
+    for (index, batch) in batches(&keys) {
         let mut query = query(&LENGTHS, index);
         for (space, slot) in batch {
             query = query.bind(&space.as_bytes()[..]).bind(&slot.as_bytes()[..]);
