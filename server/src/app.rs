@@ -9,7 +9,7 @@ use alcove_crypto::ids::AccountId;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseUrl};
+use crate::config::Config;
 use crate::devices::Devices;
 use crate::limiter::{AddressKey, Limiter, Rate};
 use crate::metrics::Metrics;
@@ -65,7 +65,7 @@ impl App {
         let body_memory = Arc::new(Semaphore::new(config.server.body_memory_mib as usize * 1024));
         let tokens = Tokens::new(&secrets)?;
         let sweep = Notify::new();
-        let devices = Devices::new(matches!(config.database.url, DatabaseUrl::Sqlite(_)));
+        let devices = Devices::new(store.is_alone());
         Ok(Self(Arc::new(Parts {
             store,
             secrets,

@@ -36,6 +36,9 @@ macro_rules! define_store {
 
             $($(#[$doc])* fn $verb(&self, $($arg: $type),*) -> Answer<'_, $out>;)*
 
+            /// Whether no other node can use the database.
+            fn is_alone(&self) -> bool;
+
             /// Lets go of the database, after what was accepted is done.
             fn close(&self) -> futures_util::future::BoxFuture<'_, ()>;
 

@@ -14,7 +14,8 @@ use axum::http::{HeaderMap, request};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http_body_util::{BodyExt as _, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Answer, ApiError, Call, Caller, Route};
@@ -26,20 +27,28 @@ use crate::tokens::{Bearer, Token};
 /// Bodies up to here need no permit: what many small requests hold is bounded by the number of connections.
 const SMALL_BODY_LEN: usize = 16 * 1024;
 
+/// What is read of a body that is refused, and for how long.
+const DISCARD_LEN_MAX: usize = 16 * 1024 * 1024;
+const DISCARD_WAIT: Duration = Duration::from_secs(3);
+
 /// How long a body may wait for memory.
 const MEMORY_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn serve(app: App, route: Arc<Route>, request: Request) -> Response {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let encoding = answer_encoding(&parts.headers);
     let limit = Duration::from_secs(app.config.server.request_timeout_s.into());
-    let answered =
-        tokio::time::timeout(limit, pass(&app, &route, &mut parts, body, encoding.unwrap_or(Encoding::Json)));
-    let answer = match (encoding, answered.await) {
-        (None, _) => Err(not_acceptable()),
-        (_, Ok(answer)) => answer,
-        (_, Err(_)) => Err(ApiError::unavailable("This took too long.")),
+    let answer = match encoding {
+        None => Err(not_acceptable()),
+        Some(encoding) => {
+            let passing = pass(&app, &route, &mut parts, &mut body, encoding);
+            let late = |_| Err(ApiError::unavailable("This took too long."));
+            tokio::time::timeout(limit, passing).await.unwrap_or_else(late)
+        }
     };
+    if answer.is_err() {
+        discard(body).await;
+    }
     let mut response = answer.unwrap_or_else(|error| {
         debug_assert!(
             super::openapi::refusals(&route).contains(error.code()),
@@ -58,7 +67,7 @@ async fn pass(
     app: &App,
     route: &Route,
     parts: &mut request::Parts,
-    body: Body,
+    body: &mut Body,
     encoding: Encoding,
 ) -> Answer<Response> {
     let address = address(parts);
@@ -192,7 +201,7 @@ async fn read_body(
     app: &App,
     route: &Route,
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
 ) -> Answer<(Encoding, Bytes, Option<OwnedSemaphorePermit>)> {
     if route.takes.is_none() {
         return Ok((Encoding::Json, Bytes::new(), None));
@@ -201,31 +210,49 @@ async fn read_body(
     let encoding = Encoding::from_media_type(media_type).ok_or_else(|| {
         ApiError::new(ErrorCode::UnsupportedMediaType, "A body is application/cbor or application/json.")
     })?;
-    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let declared = declared_len(headers);
     if declared.is_some_and(|len| len > route.len_max) {
         return Err(too_large(route));
     }
     let len = declared.unwrap_or(route.len_max);
-    let permit = if len > SMALL_BODY_LEN {
-        // What is decoded lies beside what was sent.
-        let kib = u32::try_from(2 * len / 1024).unwrap_or(u32::MAX);
-        let waiting =
-            app.body_memory.clone().acquire_many_owned(kib.min(app.config.server.body_memory_mib * 1024));
-        let permit = tokio::time::timeout(MEMORY_WAIT, waiting).await;
-        Some(
-            permit
-                .ok()
-                .and_then(Result::ok)
-                .ok_or_else(|| ApiError::unavailable("Too many large requests at once."))?,
-        )
-    } else {
-        None
-    };
-    match Limited::new(body, route.len_max).collect().await {
-        Ok(body) => Ok((encoding, body.to_bytes(), permit)),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large(route)),
-        Err(_) => Err(ApiError::malformed("The body did not arrive whole.")),
+    let permit = if len > SMALL_BODY_LEN { Some(take_memory(app, len).await?) } else { None };
+    let mut bytes = BytesMut::with_capacity(declared.unwrap_or(0));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::malformed("The body did not arrive whole."))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > route.len_max {
+            return Err(too_large(route));
+        }
+        bytes.extend_from_slice(&data);
     }
+    Ok((encoding, bytes.freeze(), permit))
+}
+
+fn declared_len(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn take_memory(app: &App, len: usize) -> Answer<OwnedSemaphorePermit> {
+    // What is decoded lies beside what was sent.
+    let kib = u32::try_from(2 * len / 1024).unwrap_or(u32::MAX).min(app.config.server.body_memory_mib * 1024);
+    let waiting = tokio::time::timeout(MEMORY_WAIT, app.body_memory.clone().acquire_many_owned(kib));
+    let busy = || ApiError::unavailable("Too many large requests at once.");
+    waiting.await.map_err(|_| busy())?.map_err(|_| busy())
+}
+
+/// Reads the rest of a body that nobody wants, so that its sender gets to read why: a connection that is closed while
+/// something is on its way loses the answer. Only so much, and only for so long.
+async fn discard(mut body: Body) {
+    let rest = async {
+        let mut len = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            len += frame.data_ref().map_or(0, Bytes::len);
+            if len > DISCARD_LEN_MAX {
+                break;
+            }
+        }
+    };
+    drop(tokio::time::timeout(DISCARD_WAIT, rest).await);
 }
 
 fn too_large(route: &Route) -> ApiError {

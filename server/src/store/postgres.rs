@@ -21,6 +21,9 @@ macro_rules! locked {
     };
 }
 
+/// Other nodes may share the database.
+const ALONE: bool = false;
+
 /// A place for a value in a statement of many rows.
 fn place(number: usize) -> String {
     format!("${number}")

@@ -26,6 +26,9 @@ macro_rules! locked {
     };
 }
 
+/// Only one server uses the file.
+const ALONE: bool = true;
+
 /// A place for a value in a statement of many rows. Named ones are looked up one by one, which takes long when there are many.
 fn place(_: usize) -> String {
     "?".to_owned()

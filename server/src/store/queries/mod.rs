@@ -22,7 +22,7 @@ mod spaces;
 
 use std::sync::Arc;
 
-use super::{Arguments, Connection, Database, Db, Row, bytes_place, place};
+use super::{ALONE, Arguments, Connection, Database, Db, Row, bytes_place, place};
 use crate::store::{
     AccountRow, Answer, DeviceRow, EnrolmentRow, Event, InviteHash, LoginId, NameHash, NewAccount,
     NewEnrolment, NewSpace, OpenLogin, Page, Publication, PullFrom, Push, Reservation, SpaceAccess, SpaceRow,
@@ -64,6 +64,10 @@ macro_rules! implement_store {
                     Box::pin(async move { $($path)::+(connection, $(&$arg),*).await })
                 }))
             })*
+
+            fn is_alone(&self) -> bool {
+                ALONE
+            }
 
             fn close(&self) -> futures_util::future::BoxFuture<'_, ()> {
                 Box::pin(self.shut())
