@@ -1,6 +1,6 @@
 //! The HTTP API: one file a resource, each with its routes first.
 //!
-//! A [`Route`] ties an endpoint of the protocol to a function from a request to an answer, and to what the documentation
+//! A `Route` ties an endpoint of the protocol to a function from a request to an answer, and to what the documentation
 //! says of it: there is one list, so what is documented is what is served. `gate` stands before every route: it counts,
 //! limits, authenticates and decodes, so a handler sees only what has passed.
 

