@@ -33,6 +33,8 @@ pub struct Parts {
     pub(crate) devices: Devices,
     /// Bytes of bodies that are read at once, in KiB.
     pub(crate) body_memory: Arc<Semaphore>,
+    /// The same for bodies of whom nobody knows yet: they cannot take what those who signed in need.
+    pub(crate) strangers_memory: Arc<Semaphore>,
     /// Wakes the sweeper, when an account was deleted.
     pub(crate) sweep: Notify,
 }
@@ -63,6 +65,7 @@ impl App {
             accounts: Limiter::new(per_minute(config.limits.account_requests_per_minute)),
         };
         let body_memory = Arc::new(Semaphore::new(config.server.body_memory_mib as usize * 1024));
+        let strangers_memory = Arc::new(Semaphore::new(config.server.body_memory_mib as usize * 1024 / 4));
         let tokens = Tokens::new(&secrets)?;
         let sweep = Notify::new();
         let devices = Devices::new(store.is_alone());
@@ -76,6 +79,7 @@ impl App {
             limits,
             devices,
             body_memory,
+            strangers_memory,
             sweep,
         })))
     }

@@ -196,6 +196,20 @@ async fn pages_end_exactly_where_they_should() {
                 assert_eq!(other.records, device.records);
             }
         }
+        // What no server ever gave out.
+        let request = PullRequest { after: 0, snapshot: false, cursor: None, bytes_max: None };
+        let (_, device, mut api) = world.somebody("carl").await.unwrap();
+        for request in [
+            PullRequest { after: u64::MAX, ..request.clone() },
+            PullRequest { cursor: Some(vec![0xff; 40].into()), ..request.clone() },
+            PullRequest { cursor: Some(vec![0; 39].into()), ..request.clone() },
+        ] {
+            let space = device.space();
+            let token = device.token.as_deref();
+            let refused =
+                api.call::<_, PullPage>(endpoint::PULL, Some(space.as_bytes()), token, &request).await;
+            assert_eq!(refused.unwrap_err().code(), ErrorCode::Invalid, "{}", world.name);
+        }
         // By bytes: a page holds what fits, and one record however long.
         let (_, mut device, mut api) = world.somebody("ben").await.unwrap();
         let changes: Vec<_> = (0..10_u64).map(|number| (slot(number), Some(&b"x"[..]))).collect();

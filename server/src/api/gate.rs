@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Answer, ApiError, Call, Caller, Route};
 use crate::app::App;
@@ -82,7 +82,8 @@ async fn pass(
         })?;
     }
     let call = Call { caller, address, id: path_id(parts).await?, after: query_after(parts)?, encoding };
-    let (body_encoding, body, permit) = read_body(app, route, &parts.headers, body).await?;
+    let memory = if call.caller.is_some() { &app.body_memory } else { &app.strangers_memory };
+    let (body_encoding, body, permit) = read_body(memory, route, &parts.headers, body).await?;
     let answer = (route.handler)(app.clone(), call, body_encoding, body).await;
     drop(permit);
     answer
@@ -198,7 +199,7 @@ fn not_acceptable() -> ApiError {
 
 /// Reads the body, in memory that all requests share: too many large ones at once wait for each other.
 async fn read_body(
-    app: &App,
+    memory: &Arc<Semaphore>,
     route: &Route,
     headers: &HeaderMap,
     body: &mut Body,
@@ -215,7 +216,7 @@ async fn read_body(
         return Err(too_large(route));
     }
     let len = declared.unwrap_or(route.len_max);
-    let permit = if len > SMALL_BODY_LEN { Some(take_memory(app, len).await?) } else { None };
+    let permit = if len > SMALL_BODY_LEN { Some(take_memory(memory, len).await?) } else { None };
     let mut bytes = BytesMut::with_capacity(declared.unwrap_or(0));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::malformed("The body did not arrive whole."))?;
@@ -232,10 +233,10 @@ fn declared_len(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn take_memory(app: &App, len: usize) -> Answer<OwnedSemaphorePermit> {
+async fn take_memory(memory: &Arc<Semaphore>, len: usize) -> Answer<OwnedSemaphorePermit> {
     // What is decoded lies beside what was sent.
-    let kib = u32::try_from(2 * len / 1024).unwrap_or(u32::MAX).min(app.config.server.body_memory_mib * 1024);
-    let waiting = tokio::time::timeout(MEMORY_WAIT, app.body_memory.clone().acquire_many_owned(kib));
+    let kib = u32::try_from(2 * len / 1024).unwrap_or(u32::MAX);
+    let waiting = tokio::time::timeout(MEMORY_WAIT, memory.clone().acquire_many_owned(kib));
     let busy = || ApiError::unavailable("Too many large requests at once.");
     waiting.await.map_err(|_| busy())?.map_err(|_| busy())
 }

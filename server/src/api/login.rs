@@ -23,13 +23,17 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(endpoint::LOGIN_START, "Begin to log in", start)
             .refuses(&[ErrorCode::LoginLimited, ErrorCode::Invalid]),
-        route(endpoint::LOGIN_FINISH, "Log in", finish)
-            .refuses(&[ErrorCode::WrongCredentials, ErrorCode::StaleChallenge]),
+        route(endpoint::LOGIN_FINISH, "Log in", finish).refuses(&[
+            ErrorCode::WrongCredentials,
+            ErrorCode::StaleChallenge,
+            ErrorCode::AccountDeleted,
+        ]),
         route(endpoint::RECOVERY, "Log in with the recovery code", recover).refuses(&[
             ErrorCode::WrongCredentials,
             ErrorCode::StaleChallenge,
             ErrorCode::LoginLimited,
             ErrorCode::Invalid,
+            ErrorCode::AccountDeleted,
         ]),
     ]
 }
@@ -96,7 +100,12 @@ async fn finish(app: App, _: Call, request: LoginFinish) -> Answer<PasswordSessi
     app.metrics.login(right);
     let Some((account, credentials)) = pending.account else { return Err(ApiError::wrong_credentials()) };
     if !right {
-        log(&app, account, SecurityEventKind::PasswordLoginFailed).await?;
+        // Behind the answer's back: writing it would take time that an unknown name does not take.
+        tokio::spawn(async move {
+            if let Err(error) = log(&app, account, SecurityEventKind::PasswordLoginFailed).await {
+                tracing::warn!(code = error.code().as_str(), "a failed login is missing in the security log");
+            }
+        });
         return Err(ApiError::wrong_credentials());
     }
     app.store.forgive(pending.name).await?;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use alcove_crypto::account::state::EPOCHS_MAX;
 use alcove_crypto::ids::{AccountId, CommitHash, RecordHash, SpaceId};
 use alcove_crypto::space::commit::Commit;
 use alcove_protocol::limits::{
@@ -20,7 +21,10 @@ use super::{Answer, ApiError, Call, Nothing, Route, route};
 use crate::app::App;
 use crate::store::{Change, NewSpace, Page, Position, PullFrom, Push, SpaceAccess, SpaceRow};
 
-/// Four numbers and an id, as bytes.
+/// What a database can count to.
+const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// Three numbers and an id, as bytes.
 const CURSOR_LEN: usize = 8 + 8 + 16 + 8;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -116,6 +120,9 @@ fn read_push(app: &App, space: SpaceId, access: SpaceAccess, request: PushReques
     }
     let (mut slots, mut bytes) = (HashSet::with_capacity(request.changes.len()), 0);
     for change in &request.changes {
+        if change.epoch > EPOCHS_MAX as u64 {
+            return Err(ApiError::invalid(format!("There are at most {EPOCHS_MAX} epochs.")));
+        }
         if !slots.insert(change.slot.0) {
             return Err(ApiError::invalid("A slot is changed twice."));
         }
@@ -132,7 +139,7 @@ fn read_push(app: &App, space: SpaceId, access: SpaceAccess, request: PushReques
     }
     let hash = CommitHash::of(&request.commit.0);
     let (seq, prev) = (commit.seq, commit.prev);
-    if seq == 0 || seq > i64::MAX.unsigned_abs() {
+    if seq == 0 || seq > SEQ_MAX {
         return Err(ApiError::invalid("Commits are counted from 1."));
     }
     let changes = request.changes.into_iter().map(|change| Change {
@@ -158,6 +165,12 @@ async fn pull(app: App, call: Call, request: PullRequest) -> Answer<PullPage> {
         Some(cursor) => Some(read_cursor(cursor)?),
         None => Position::start(request.after, request.snapshot),
     };
+    if position
+        .is_some_and(|at| [at.commit, at.slot_seq, at.live_until].iter().any(|number| *number > SEQ_MAX))
+        || request.after > SEQ_MAX
+    {
+        return Err(ApiError::invalid("No commit has such a number."));
+    }
     let wanted = request.bytes_max.map_or(PAGE_BYTES_MAX, |bytes| bytes as usize).min(PAGE_BYTES_MAX);
     let from = PullFrom {
         space: call.id()?,

@@ -41,6 +41,8 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => {
                 Self::Unavailable(error.to_string())
             }
+            // The row that all others of the partition hang on is gone: the account was swept in the meantime.
+            sqlx::Error::Database(database) if database.is_foreign_key_violation() => Refusal::Deleted.into(),
             sqlx::Error::Database(database) => match database.code().as_deref().map(kind) {
                 Some(Kind::Full) => Self::Full,
                 Some(Kind::Unavailable) => Self::Unavailable(error.to_string()),

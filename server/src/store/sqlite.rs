@@ -125,7 +125,9 @@ impl Database {
     }
 
     async fn give_back(&self) -> Result<(), StoreError> {
-        self.writer.tidy().await
+        // Some at a time: whoever pushes meanwhile comes in between.
+        while self.writer.tidy().await? {}
+        Ok(())
     }
 }
 

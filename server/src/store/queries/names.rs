@@ -17,9 +17,9 @@ statements! {
     HOLDER: 1 = "SELECT account, reserved_s FROM names WHERE name_hash = $1";
     PASS: 4 = "UPDATE names SET account = $3, reserved_s = $4 WHERE name_hash = $1 AND account = $2";
     RELEASE: 2 = "DELETE FROM names WHERE name_hash = $1 AND account = $2";
+    BEGIN: 1 = "INSERT INTO guesses (name_hash, free_ms) VALUES ($1, 0) ON CONFLICT (name_hash) DO NOTHING";
     FREE_AT: 1 = locked!("SELECT free_ms FROM guesses WHERE name_hash = $1");
-    GUESS: 2 = "INSERT INTO guesses (name_hash, free_ms) VALUES ($1, $2) \
-                ON CONFLICT (name_hash) DO UPDATE SET free_ms = excluded.free_ms";
+    GUESS: 2 = "UPDATE guesses SET free_ms = $2 WHERE name_hash = $1";
     OPEN: 3 = "INSERT INTO logins (name_hash, login, expires_s) VALUES ($1, $2, $3)";
     TAKE: 3 = "DELETE FROM logins WHERE name_hash = $1 AND login = $2 AND expires_s >= $3";
     EXPIRE: 2 = "DELETE FROM logins WHERE name_hash = $1 AND expires_s < $2";
@@ -70,8 +70,9 @@ pub(super) async fn release(connection: &mut Connection, name: &NameHash, accoun
 pub(super) async fn open_login(connection: &mut Connection, login: &OpenLogin) -> Result<()> {
     let name = &login.name.0[..];
     if let Some(cost_ms) = HOUR_MS.checked_div(login.guesses_per_hour.into()) {
-        let row = bind!(FREE_AT, name).fetch_optional(&mut *connection).await?;
-        let recorded: u64 = row.map_or(Ok(0), |row| row.number(0))?;
+        // There has to be a row that guesses at the same moment wait for.
+        bind!(BEGIN, name).execute(&mut *connection).await?;
+        let recorded: u64 = bind!(FREE_AT, name).fetch_one(&mut *connection).await?.number(0)?;
         // A clock that was ahead for a while locks nobody out for longer than the limit itself would.
         let free_ms = recorded.min(login.now_ms + HOUR_MS).max(login.now_ms) + cost_ms;
         if free_ms > login.now_ms + HOUR_MS {

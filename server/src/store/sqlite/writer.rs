@@ -33,7 +33,7 @@ pub(super) struct Writer {
 enum Job {
     Push(Arc<Push>, oneshot::Sender<Result<()>>),
     Work(Box<dyn Work>),
-    Tidy(oneshot::Sender<Result<()>>),
+    Tidy(oneshot::Sender<Result<bool>>),
     Shut(oneshot::Sender<()>),
 }
 
@@ -105,7 +105,8 @@ impl Writer {
         self.ask(|reply| Job::Work(Box::new(Verb { work: verb, result: None, reply }))).await?
     }
 
-    pub(super) async fn tidy(&self) -> Result<()> {
+    /// Gives some free pages back; whether there are more.
+    pub(super) async fn tidy(&self) -> Result<bool> {
         self.ask(Job::Tidy).await?
     }
 
@@ -194,10 +195,15 @@ impl Loop {
             Err(failure) => failure,
         };
         self.recover().await;
-        if group.len() == 1 {
-            return group.fail(failure);
+        match failure {
+            // Another process writes, or the disk fails: each alone would wait as long.
+            StoreError::Unavailable(why) => {
+                return group.alone().for_each(|one| one.fail(StoreError::Unavailable(why.clone())));
+            }
+            failure if group.len() == 1 => return group.fail(failure),
+            _ => {}
         }
-        tracing::warn!(error = %failure, size = group.len(), "a group failed; each of it is tried alone");
+        tracing::warn!(size = group.len(), "a group failed; each of it is tried alone");
         for mut one in group.alone() {
             match self.attempt(&mut one).await {
                 Ok(verdicts) => one.answer(verdicts),
@@ -243,8 +249,10 @@ impl Loop {
         }
     }
 
-    async fn tidy(&mut self) -> Result<()> {
-        execute(&mut self.connection, VACUUM_PAGES).await
+    async fn tidy(&mut self) -> Result<bool> {
+        execute(&mut self.connection, VACUUM_PAGES).await?;
+        let (free,): (i64,) = sqlx::query_as("PRAGMA freelist_count").fetch_one(&mut self.connection).await?;
+        Ok(free > 0)
     }
 }
 
