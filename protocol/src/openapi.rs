@@ -53,24 +53,23 @@ impl<T: Length> JsonSchema for Wire<T> {
 }
 
 macro_rules! lengths {
-    ($($type:ty = $len:literal $name:literal;)*) => {$(
-        impl Length for $type {
-            const LEN: usize = $len;
-            const NAME: &'static str = $name;
+    ($($name:ident)*) => {$(
+        impl Length for ids::$name {
+            const LEN: usize = Self::LEN;
+            const NAME: &'static str = stringify!($name);
         }
     )*};
 }
-lengths! {
-    ids::AccountId = 16 "AccountId";
-    ids::DeviceId = 16 "DeviceId";
-    ids::SpaceId = 16 "SpaceId";
-    ids::SlotId = 16 "SlotId";
-    ids::EnrolmentId = 16 "EnrolmentId";
-    ids::RecordHash = 32 "RecordHash";
-    ids::CommitHash = 32 "CommitHash";
-    ids::Head = 32 "Head";
-    [u8; 32] = 32 "Bytes32";
-    [u8; 64] = 64 "Bytes64";
+lengths!(AccountId DeviceId SpaceId SlotId EnrolmentId RecordHash CommitHash Head);
+
+impl Length for [u8; 32] {
+    const LEN: usize = 32;
+    const NAME: &'static str = "Bytes32";
+}
+
+impl Length for [u8; 64] {
+    const LEN: usize = 64;
+    const NAME: &'static str = "Bytes64";
 }
 
 impl JsonSchema for LoginName {
@@ -81,7 +80,7 @@ impl JsonSchema for LoginName {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A login name: brought into Unicode NFKC and lower case; no white space inside.",
+            "description": "A login name: brought into Unicode NFKC and lower case, then at most 256 bytes; no white space inside.",
             "minLength": 1,
             "maxLength": LOGIN_NAME_LEN_MAX,
         })

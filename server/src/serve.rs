@@ -2,8 +2,9 @@
 //!
 //! HTTP/1.1 only: a proxy that speaks HTTP/2 to the world speaks this to us, and there is less to get wrong.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use alcove_protocol::endpoint::Endpoint;
@@ -30,6 +31,7 @@ use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::config::Server;
+use crate::limiter::AddressKey;
 use crate::stall::Stalling;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,6 +39,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long a client may take over the TLS handshake.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
+/// Connections of one address, unless it is a proxy that is believed: nobody takes every place.
+const OF_ONE_ADDRESS_MAX: u32 = 500;
 
 /// How long to wait after `accept` failed, as when no descriptors are left.
 const ACCEPT_WAIT: Duration = Duration::from_millis(50);
@@ -62,6 +67,7 @@ pub async fn serve(
     let router = crate::api::router(&app);
     let acceptor = tls.map(TlsAcceptor::from);
     let places = Arc::new(Semaphore::new(app.config.server.connections_max as usize));
+    let seats = Arc::default();
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -83,10 +89,11 @@ pub async fn serve(
         };
         let connection =
             Connection { app: app.clone(), router: router.clone(), peer, stopping: stopping.clone() };
+        let Some(seat) = Seat::take(&seats, peer, app.config.server.trusts(peer)) else { continue };
         let acceptor = acceptor.clone();
         connections.spawn(async move {
             connection.run(stream, acceptor).await;
-            drop(place);
+            drop((place, seat));
         });
         while connections.try_join_next().is_some() {}
     }
@@ -96,6 +103,40 @@ pub async fn serve(
     let finished = tokio::time::timeout(limit, async { while connections.join_next().await.is_some() {} });
     if finished.await.is_err() {
         tracing::warn!(open = connections.len(), "connections are cut off: they took too long to finish");
+    }
+}
+
+/// How many connections each address has.
+type Seats = Arc<Mutex<HashMap<AddressKey, u32>>>;
+
+/// A connection of an address, counted until it is dropped.
+struct Seat {
+    seats: Seats,
+    address: AddressKey,
+}
+
+impl Seat {
+    fn take(seats: &Seats, peer: IpAddr, trusted: bool) -> Option<Self> {
+        let address = AddressKey::of(peer);
+        let mut taken = seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(address).or_default();
+        if *count >= OF_ONE_ADDRESS_MAX && !trusted {
+            return None;
+        }
+        *count += 1;
+        Some(Self { seats: seats.clone(), address })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -220,6 +261,19 @@ fn client_address(server: &Server, peer: IpAddr, headers: &HeaderMap) -> IpAddr 
 mod tests {
     use super::*;
     use crate::config::Config;
+
+    #[test]
+    fn one_address_takes_so_many_seats_and_gives_them_back() {
+        let seats = Seats::default();
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+        let taken: Vec<_> =
+            (0..OF_ONE_ADDRESS_MAX).map(|_| Seat::take(&seats, one, false).unwrap()).collect();
+        assert!(Seat::take(&seats, one, false).is_none());
+        assert!(Seat::take(&seats, other, false).is_some() && Seat::take(&seats, one, true).is_some());
+        drop(taken);
+        assert!(Seat::take(&seats, one, false).is_some());
+        assert!(seats.lock().unwrap().is_empty());
+    }
 
     #[test]
     fn only_a_trusted_proxy_says_where_a_request_comes_from() {

@@ -72,11 +72,6 @@ impl World {
     /// # Errors
     /// When the server refuses.
     pub async fn somebody(&mut self, name: &str) -> Result<(Person, Device, Api), Refused> {
-        let mut api = self.api();
-        let person = Person::new(name, "correct horse", &mut self.rng);
-        let mut device = person.sign_up(&mut api, &mut self.rng).await?;
-        device.sign_in(&mut api).await?;
-        device.create_space(&mut api).await?;
-        Ok((person, device, api))
+        Person::join(name, &self.origins(), &mut self.rng).await
     }
 }

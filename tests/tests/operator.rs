@@ -10,12 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 async fn somebody(name: &str, server: &Server, rng: &mut StdRng) -> (Person, Device, Api) {
-    let mut api = Api::new(&[server.origin()]);
-    let person = Person::new(name, "password", rng);
-    let mut device = person.sign_up(&mut api, rng).await.unwrap();
-    device.sign_in(&mut api).await.unwrap();
-    device.create_space(&mut api).await.unwrap();
-    (person, device, api)
+    Person::join(name, &[server.origin()], rng).await.unwrap()
 }
 
 fn slot(number: u8) -> SlotId {
@@ -71,7 +66,7 @@ async fn a_restored_backup_is_brought_up_to_date_by_the_devices() {
     assert_eq!(second.send(&mut api, &lost).await.unwrap(), pushed, "the same bytes again");
     assert!(anna.log_in(&mut api, false, &mut rng).await.is_ok(), "the new password");
     assert!(anna.recover(&mut api).await.is_ok());
-    anna.password = "password".into();
+    anna.password = "correct horse".into();
     assert!(anna.log_in(&mut api, true, &mut rng).await.is_err());
     let mut afresh = second.afresh();
     afresh.pull(&mut api, false, None).await.unwrap();

@@ -25,12 +25,7 @@ fn slot(number: u64) -> SlotId {
 }
 
 async fn somebody(name: &str, server: &Server, rng: &mut StdRng) -> (Person, Device, Api) {
-    let mut api = Api::new(&[server.origin()]);
-    let person = Person::new(name, "password", rng);
-    let mut device = person.sign_up(&mut api, rng).await.unwrap();
-    device.sign_in(&mut api).await.unwrap();
-    device.create_space(&mut api).await.unwrap();
-    (person, device, api)
+    Person::join(name, &[server.origin()], rng).await.unwrap()
 }
 
 /// Pushes until the server goes away. What was sent last may or may not have been taken.

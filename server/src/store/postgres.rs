@@ -24,6 +24,9 @@ macro_rules! locked {
 /// Other nodes may share the database.
 const ALONE: bool = false;
 
+/// How rows are added that are known not to be there.
+const INSERT: &str = "INSERT INTO";
+
 /// A place for a value in a statement of many rows.
 fn place(number: usize) -> String {
     format!("${number}")

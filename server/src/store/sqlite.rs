@@ -29,6 +29,10 @@ macro_rules! locked {
 /// Only one server uses the file.
 const ALONE: bool = true;
 
+/// How rows are added that are known not to be there. Should one fail, the whole transaction is undone, which it would be
+/// anyway; to be able to undo the statement alone, SQLite would copy every page that it touches.
+const INSERT: &str = "INSERT OR ROLLBACK INTO";
+
 /// A place for a value in a statement of many rows. Named ones are looked up one by one, which takes long when there are many.
 fn place(_: usize) -> String {
     "?".to_owned()

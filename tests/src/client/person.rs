@@ -63,6 +63,23 @@ impl Person {
         Self { name, password: password.to_owned(), code: RecoveryCode::make(rng), invite: None }
     }
 
+    /// Somebody with an account, and a device that is signed in and has its space.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn join(
+        name: &str,
+        origins: &[String],
+        rng: &mut StdRng,
+    ) -> Result<(Self, Device, Api), Refused> {
+        let mut api = Api::new(origins);
+        let person = Self::new(name, "correct horse", rng);
+        let mut device = person.sign_up(&mut api, rng).await?;
+        device.sign_in(&mut api).await?;
+        device.create_space(&mut api).await?;
+        Ok((person, device, api))
+    }
+
     /// Founds the account; gives its first device, not signed in.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ mod spaces;
 
 use std::sync::Arc;
 
-use super::{ALONE, Arguments, Connection, Database, Db, Row, bytes_place, place};
+use super::{ALONE, Arguments, Connection, Database, Db, INSERT, Row, bytes_place, place};
 use crate::store::{
     AccountRow, Answer, DeviceRow, EnrolmentRow, Event, InviteHash, LoginId, NameHash, NewAccount,
     NewEnrolment, NewSpace, OpenLogin, Page, Publication, PullFrom, Push, Reservation, SpaceAccess, SpaceRow,

@@ -13,9 +13,9 @@ use alcove_protocol::spaces::Tip;
 use super::columns::{Columns, stored};
 use super::prune::pruned_hash;
 use super::spaces::space_row;
-use super::{Arguments, Connection, Db, Result, bytes_place, place};
+use super::{Arguments, Connection, Db, INSERT, Result, bytes_place, place};
 use crate::store::sql::{BATCHES, batches, rows};
-use crate::store::{Push, Refusal, SpaceRow};
+use crate::store::{Change, Push, Refusal, SpaceRow};
 
 statements! {
     HASH_AT: 2 = "SELECT hash FROM commits WHERE space = $1 AND seq = $2";
@@ -50,11 +50,15 @@ static LENGTHS: LazyLock<Batched> = LazyLock::new(|| {
 });
 
 static ADD_COMMITS: LazyLock<Batched> = LazyLock::new(|| {
-    Batched::new(|n| {
-        format!("INSERT INTO commits (space, seq, hash, day, body) VALUES {}", rows(n, 5, place))
-    })
+    Batched::new(|n| format!("{INSERT} commits (space, seq, hash, day, body) VALUES {}", rows(n, 5, place)))
 });
 
+/// Slots that are not there yet.
+static ADD_SLOTS: LazyLock<Batched> = LazyLock::new(|| {
+    Batched::new(|n| format!("{INSERT} slots (space, slot, seq, epoch, record) VALUES {}", rows(n, 5, place)))
+});
+
+/// Slots that are there.
 static SET_SLOTS: LazyLock<Batched> = LazyLock::new(|| {
     Batched::new(|n| {
         let places = rows(n, 5, place);
@@ -79,7 +83,7 @@ static MOVE_SPACES: LazyLock<Batched> = LazyLock::new(|| {
 
 /// Every statement of many rows, for the test that prepares them.
 pub(super) fn batch_statements() -> impl Iterator<Item = &'static str> {
-    [&SPACES, &LENGTHS, &ADD_COMMITS, &SET_SLOTS, &MOVE_SPACES]
+    [&SPACES, &LENGTHS, &ADD_COMMITS, &ADD_SLOTS, &SET_SLOTS, &MOVE_SPACES]
         .into_iter()
         .flat_map(|batched| batched.0.iter().map(String::as_str))
 }
@@ -243,14 +247,22 @@ async fn write_commits(connection: &mut Connection, pushes: &[&Arc<Push>]) -> Re
 }
 
 async fn write_slots(connection: &mut Connection, pushes: &[&Arc<Push>], lengths: &Held) -> Result<()> {
+    let all = pushes.iter().flat_map(|push| push.changes.iter().map(move |change| (*push, change)));
+    let (there, new): (Vec<_>, Vec<_>) =
+        all.partition(|(push, change)| held(lengths, push, &change.slot).is_some());
     // A slot that is not there needs no trace of its deletion.
-    let changes: Vec<_> = pushes
-        .iter()
-        .flat_map(|push| push.changes.iter().map(move |change| (push, change)))
-        .filter(|(push, change)| change.record.is_some() || held(lengths, push, &change.slot).is_some())
-        .collect();
-    for (index, batch) in batches(&changes) {
-        let mut query = query(&SET_SLOTS, index);
+    let new: Vec<_> = new.into_iter().filter(|(_, change)| change.record.is_some()).collect();
+    write_rows(connection, &ADD_SLOTS, &new).await?;
+    write_rows(connection, &SET_SLOTS, &there).await
+}
+
+async fn write_rows(
+    connection: &mut Connection,
+    statements: &'static Batched,
+    changes: &[(&Arc<Push>, &Change)],
+) -> Result<()> {
+    for (index, batch) in batches(changes) {
+        let mut query = query(statements, index);
         for (push, change) in batch {
             query = query
                 .bind(&push.space.as_bytes()[..])
