@@ -36,6 +36,9 @@ macro_rules! define_store {
 
             $($(#[$doc])* fn $verb(&self, $($arg: $type),*) -> Answer<'_, $out>;)*
 
+            /// The text of every statement, for tests of how they run.
+            fn statements(&self) -> Vec<&'static str>;
+
             /// Whether no other node can use the database.
             fn is_alone(&self) -> bool;
 

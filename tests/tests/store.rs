@@ -135,6 +135,43 @@ async fn both_databases_understand_every_statement() {
     }
 }
 
+/// The cost of a push or a pull grows with what it brings, and not with what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_reads_a_whole_table_but_those_that_sweep() {
+    // What sweeps, lists or counts for the operator; and tables of one row.
+    let may = ["guesses", "enrolments", "invites", "tombstones", "server", "migrations", "COUNT(*)"];
+    let database = Database::sqlite();
+    let store = open(&database).await;
+    let pool = sqlx::SqlitePool::connect(&database.text()).await.unwrap();
+    let mut looked = 0;
+    for text in store.statements() {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+        for row in sqlx::query(explain).fetch_all(&pool).await.unwrap() {
+            let step: String = row.get(3);
+            looked += 1;
+            let table = [
+                "accounts",
+                "account_states",
+                "credentials",
+                "devices",
+                "grants",
+                "events",
+                "challenges",
+                "names",
+                "logins",
+                "spaces",
+                "commits",
+                "history",
+                "slots",
+            ]
+            .iter()
+            .any(|table| step == format!("SCAN {table}") || step == "SCAN s");
+            assert!(!table || may.iter().any(|word| text.contains(word)), "{step} in {text}");
+        }
+    }
+    assert!(looked > 100);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_a_newer_server_is_left_alone() {
     for database in Database::each() {

@@ -65,6 +65,10 @@ macro_rules! implement_store {
                 }))
             })*
 
+            fn statements(&self) -> Vec<&'static str> {
+                statements()
+            }
+
             fn is_alone(&self) -> bool {
                 ALONE
             }
