@@ -112,7 +112,7 @@ pub struct RecoveryLogin {
 pub struct PasswordSession {
     /// The account.
     pub account: Wire<AccountId>,
-    /// Token of this session, for the `Authorization` header.
+    /// Its token, for the `Authorization` header.
     pub token: String,
     /// How long it is good for.
     pub expires_in_s: u32,

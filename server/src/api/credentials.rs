@@ -107,7 +107,7 @@ async fn publish(app: App, call: Call, request: Publish) -> Answer<Published> {
         if set.is_some() { SecurityEventKind::CredentialsChanged } else { SecurityEventKind::StatePublished },
     );
     let known = app.store.credentials(account).await?;
-    // Those by which this session began stay until the new ones are confirmed; others, never confirmed, go.
+    // Those that this was begun with stay until the new ones are confirmed; others, never confirmed, go.
     let new = request.credential_set.map(|set| (set.0, session));
     let publication = Publication {
         account,
