@@ -101,6 +101,8 @@ labels! {
     ATTACHMENT = "alcove/1/attachment";
     /// Sealed: a value in the device's local store.
     LOCAL_VALUE = "alcove/1/local-value";
+    /// Key of the local store from a passphrase, by Argon2id with the parameters that stand here.
+    LOCAL_PASSPHRASE = "alcove/1/local-passphrase/argon2id-m65536-t3-p4";
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::hash::context;
+use crate::hash::{context, derive, extract};
 use crate::labels;
+pub use crate::opaque::OutOfMemory;
+use crate::opaque::stretch;
 use crate::sealed::{self, OpenError};
 use crate::secret::stored_key;
 
@@ -17,6 +19,17 @@ stored_key! {
 }
 
 impl LocalKey {
+    /// The key that a passphrase opens, where no platform keeps keys: it seals the keys of a store, and nothing else. Takes
+    /// as long as a login.
+    ///
+    /// # Errors
+    /// When the memory for it cannot be had.
+    pub fn from_passphrase(passphrase: &[u8], salt: &[u8; 16]) -> Result<Self, OutOfMemory> {
+        let mut stretched = Zeroizing::new([0; 32]);
+        stretch(passphrase, salt, &mut *stretched)?;
+        Ok(Self(derive(&extract(&*stretched), &context(labels::LOCAL_PASSPHRASE, &[salt.into()]))))
+    }
+
     /// Seals a value for its place in the store.
     #[must_use]
     pub fn seal(
@@ -73,5 +86,14 @@ mod tests {
         let mut corrupt = sealed;
         *corrupt.last_mut().unwrap() ^= 1;
         assert_eq!(open(&key, &[1; 16], "settings", b"theme", &corrupt), Err(OpenError::Altered));
+    }
+
+    /// The expected key was computed by argon2-cffi and Python's hmac, from SPEC.md.
+    #[test]
+    fn a_passphrase_gives_the_key_that_the_specification_says() {
+        let key = LocalKey::from_passphrase(b"correct horse", &[7; 16]).unwrap();
+        let expected = "663cf86ba6ec077590f02f42b5f440dd42c724eb22010e016e21c52772a739fb";
+        assert_eq!(crate::world::hex(key.expose()), expected);
+        assert_ne!(LocalKey::from_passphrase(b"correct horse", &[8; 16]), Ok(key));
     }
 }

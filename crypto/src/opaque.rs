@@ -32,7 +32,9 @@ mod server;
 #[cfg(feature = "client")]
 pub use client::{ExportKey, LoggedIn, LoginStart, Registered, RegistrationStart};
 pub(crate) use ksf::Stretch;
-pub use ksf::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
+#[cfg(feature = "client")]
+pub(crate) use ksf::stretch;
+pub use ksf::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES, OutOfMemory};
 #[cfg(all(test, feature = "client"))]
 pub(crate) use server::setup_id;
 pub use server::{OpaqueRecord, ServerLogin, ServerSetup, ServerSetups};

@@ -117,12 +117,25 @@ impl TestServer {
     /// # Panics
     /// When it cannot be started.
     pub async fn start_with(database: &Database, config: Config, secrets: Secrets) -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into(), database, config, secrets).await
+    }
+
+    /// Starts one at an address: where another was before.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn start_at(
+        address: SocketAddr,
+        database: &Database,
+        config: Config,
+        secrets: Secrets,
+    ) -> Self {
         let hands = Hands::default();
         let metrics = Arc::default();
         let options = Options { metrics: Arc::clone(&metrics), ..Options::default() };
         let store = store::open(&database.url, &options).await.expect("a database");
         let app = App::new(store, secrets, config, hands.clock(), metrics).expect("a server");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };

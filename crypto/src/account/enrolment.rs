@@ -24,7 +24,7 @@ use super::state::{SignedState, StateError, VerifiedState};
 use crate::cbor::{DecodeError, Decoder, encode, encode_versioned};
 use crate::hash::{context, derive, extract, labelled};
 use crate::hpke::{self, HpkeError};
-use crate::ids::{AccountId, AccountStateHash, EnrolmentId, Head, SpaceId};
+use crate::ids::{AccountId, AccountStateHash, DeviceId, EnrolmentId, Head, SpaceId};
 use crate::labels;
 use crate::secret::Secret;
 use crate::space::header::Place;
@@ -225,6 +225,12 @@ impl Joining {
     #[cfg(test)]
     pub(crate) fn for_vectors(invitation: Invitation, device: DeviceSecret) -> Self {
         Self { invitation, device }
+    }
+
+    /// The id of the new device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device.id()
     }
 
     /// Ends on the new device. `scanned` is the state whose hash was in the code, `enrolled` the one after it. The place is

@@ -172,6 +172,38 @@ impl Keyring {
         self.earlier.iter().chain([newest]).map(|root| root.private_space_key(space)).collect()
     }
 
+    /// The ring with the newest root key, for the device's own sealed store.
+    #[must_use]
+    pub fn to_stored(&self, newest: &RootKey) -> Zeroizing<Vec<u8>> {
+        let roots = self
+            .earlier
+            .iter()
+            .chain([newest])
+            .map(|root| vec![root.epoch.into(), root.key.expose().into()].into())
+            .collect::<Vec<Item<'_>>>();
+        Zeroizing::new(encode(&[self.name_key.0.expose().into(), roots.into()]))
+    }
+
+    /// Reads what [`Keyring::to_stored`] gave. Only for bytes from the device's own sealed store: nothing is compared with a
+    /// commitment.
+    ///
+    /// # Errors
+    /// When it is not that.
+    pub fn from_stored(bytes: &[u8]) -> Result<(Self, RootKey), DecodeError> {
+        let mut d = Decoder::new(bytes, 2)?;
+        let mut ring = Self::new(NameKey(Secret::new(d.fixed()?)));
+        let mut newest: Option<RootKey> = None;
+        for _ in 0..d.array(EPOCHS_MAX)? {
+            d.array_of(2)?;
+            let next = RootKey { epoch: d.uint()?, key: Secret::new(d.fixed()?) };
+            if let Some(before) = newest.replace(next) {
+                ring.retire(before).map_err(|_| DecodeError::Shape)?;
+            }
+        }
+        d.finish()?;
+        Ok((ring, newest.ok_or(DecodeError::Shape)?))
+    }
+
     /// Seals the ring under the newest root key.
     #[must_use]
     pub fn seal(&self, newest: &RootKey, account: &AccountId, rng: &mut impl CryptoRng) -> Vec<u8> {

@@ -83,8 +83,10 @@ impl Chain {
         Ok(Self { at, root, named, ..Self::start(control.space, Kind::Shared(Some(control))) })
     }
 
-    #[cfg(test)]
-    pub(crate) fn for_vectors(
+    /// The private space of an account at a place that this device has verified before: where its chain and a server's
+    /// parted. `named` is the newest version of the account's state that a commit up to there has named.
+    #[must_use]
+    pub fn private_at(
         space: SpaceId,
         account: AccountId,
         at: Place,

@@ -63,7 +63,7 @@ fn class(violation: Violation) -> &'static str {
 fn judge(case: &Value) -> Verdict {
     let start = &case["start"];
     let place = Place { seq: number(start, "seq"), head: Head::new(fixed(start, "head")) };
-    let chain = Chain::for_vectors(
+    let chain = Chain::private_at(
         SpaceId::new(fixed(case, "space")),
         AccountId::new(fixed(case, "account")),
         place,
