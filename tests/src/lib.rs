@@ -4,6 +4,7 @@
 //! `client` speak to it. The client is small and honest: it verifies what it pulls and knows no more than a test needs. `phone` is a device with the real SDK.
 
 pub mod client;
+pub mod faults;
 pub mod http;
 pub mod phone;
 pub mod postgres;

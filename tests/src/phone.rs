@@ -60,6 +60,11 @@ impl Phone {
         Self { alcove, folder, name, transport: Arc::clone(transport), clock: clock.clone() }
     }
 
+    /// The same store with another way to the server.
+    pub async fn through(self, transport: Arc<dyn Transport>) -> Self {
+        Self { transport, ..self }.again().await
+    }
+
     /// With an account of this name, synced.
     ///
     /// # Panics
