@@ -31,7 +31,7 @@ const PASSWORD_LEN: std::ops::RangeInclusive<usize> = 8..=1024;
 
 /// The account of this device.
 pub struct AccountHandle {
-    alcove: Alcove,
+    pub(crate) alcove: Alcove,
 }
 
 /// What becomes of what is on this device when it is logged in to an account that has other data.

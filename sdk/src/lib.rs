@@ -23,6 +23,7 @@ mod rescue;
 mod stamp;
 pub mod sync;
 mod time;
+mod transfer;
 pub mod vault;
 
 pub use account::{
@@ -39,3 +40,4 @@ pub use records::{BadRecordId, Query, Record, RecordId, Records, Stored};
 pub use rescue::{Rescued, rescue};
 pub use stamp::Stamp;
 pub use time::{Clock, When};
+pub use transfer::{Exported, Imported};

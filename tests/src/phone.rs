@@ -60,6 +60,21 @@ impl Phone {
         Self { alcove, folder, name, transport: Arc::clone(transport), clock: clock.clone() }
     }
 
+    /// A copy of the store with its keys, as from a backup of the whole phone.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub async fn copy(&self) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+        std::fs::create_dir(folder.path().join("store")).expect("a folder");
+        for file in ["keys", "store/alcove.db", "store/alcove.db-wal"] {
+            drop(std::fs::copy(self.folder.path().join(file), folder.path().join(file)));
+        }
+        let Self { name, transport, clock, .. } = self;
+        let alcove = Alcove::open(options(&folder, name, transport, clock)).await.expect("the store");
+        Self { alcove, folder, name: name.clone(), transport: Arc::clone(transport), clock: clock.clone() }
+    }
+
     /// The same store with another way to the server.
     pub async fn through(self, transport: Arc<dyn Transport>) -> Self {
         Self { transport, ..self }.again().await

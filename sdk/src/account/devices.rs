@@ -67,9 +67,7 @@ impl AccountHandle {
     pub async fn security_log(&self) -> Result<Vec<SecurityEvent>> {
         self.alcove.sync().now().await?;
         let (api, _) = self.known_account().await?;
-        let engine = self.alcove.core().engine.lock().await;
-        let token = engine.token.as_ref().map(|token| token.text.clone());
-        drop(engine);
+        let token = self.token().await;
         let log: SecurityLog = api.get(endpoint::SECURITY_LOG, token.as_deref()).await?;
         Ok(log.events)
     }

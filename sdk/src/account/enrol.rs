@@ -104,7 +104,7 @@ impl AccountHandle {
         Ok(Joined { account: Self::new(self.alcove.clone()), api, name, id, joining, local })
     }
 
-    async fn token(&self) -> Option<String> {
+    pub(crate) async fn token(&self) -> Option<String> {
         self.alcove.core().engine.lock().await.token.as_ref().map(|token| token.text.clone())
     }
 }

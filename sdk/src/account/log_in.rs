@@ -100,7 +100,7 @@ impl AccountHandle {
     }
 
     /// Server and name of the account on this device.
-    pub(super) async fn known_account(&self) -> Result<(Api, LoginName)> {
+    pub(crate) async fn known_account(&self) -> Result<(Api, LoginName)> {
         let session = self.session().await?;
         let stored = &session.account.as_ref().ok_or(Error::NoAccount)?.stored;
         Ok((self.api(&stored.origin)?, stored.name.clone()))

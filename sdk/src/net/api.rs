@@ -94,6 +94,11 @@ impl Api {
         self.call(endpoint, Some(path_with(endpoint, id)), None, None).await
     }
 
+    /// A GET whose answer is more than one value.
+    pub(crate) async fn get_bytes(&self, endpoint: Endpoint, token: Option<&str>) -> Result<Vec<u8>, Failure> {
+        self.exchange(endpoint, None, token, None).await
+    }
+
     async fn call<A: DeserializeOwned>(
         &self,
         endpoint: Endpoint,
@@ -101,6 +106,18 @@ impl Api {
         token: Option<&str>,
         body: Option<Vec<u8>>,
     ) -> Result<A, Failure> {
+        let answer = self.exchange(endpoint, path, token, body).await?;
+        Encoding::Cbor.decode(&answer, ANSWER_LEN_MAX).map_err(|_| strange())
+    }
+
+    /// The body of a success.
+    async fn exchange(
+        &self,
+        endpoint: Endpoint,
+        path: Option<String>,
+        token: Option<&str>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, Failure> {
         let sent = body.as_ref().map_or(0, Vec::len);
         let request = Request {
             method: endpoint.method,
@@ -111,9 +128,8 @@ impl Api {
         let answer = self.transport.send(&self.origin, request).await;
         let answer = answer.map_err(|error| Failure::Offline(error.to_string()))?;
         self.traffic.fetch_add((sent + answer.body.len()) as u64, Ordering::Relaxed);
-        let strange = || Failure::Offline("the answer is not one of an Alcove server's".into());
         if (200..300).contains(&answer.status) {
-            return Encoding::Cbor.decode(&answer.body, ANSWER_LEN_MAX).map_err(|_| strange());
+            return Ok(answer.body);
         }
         let body: ErrorBody = match Encoding::Cbor.decode(&answer.body, ANSWER_LEN_MAX) {
             Ok(body) => body,
@@ -141,6 +157,10 @@ impl Api {
         let signature = sign(challenge::Challenge { nonce: &fresh.nonce.0, audience: &audience });
         Ok(ChallengeProof { nonce: fresh.nonce, audience, signature: Wire(signature) })
     }
+}
+
+fn strange() -> Failure {
+    Failure::Offline("the answer is not one of an Alcove server's".into())
 }
 
 fn path_with(endpoint: Endpoint, id: &[u8; 16]) -> String {

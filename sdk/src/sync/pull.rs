@@ -38,6 +38,8 @@ pub(super) enum Ended {
     Spent,
     /// It has to begin again, with a snapshot.
     Snapshot,
+    /// It has to begin again: something was repaired.
+    Again,
 }
 
 impl Run<'_> {
@@ -66,6 +68,8 @@ impl Run<'_> {
             self.show_newest_first().await?;
         }
         for _ in 0..3 {
+            // A repair may have moved it.
+            let (chain, _) = self.place_and_failures().await?;
             let mode = if snapshot { Mode::Snapshot } else { Mode::Changes };
             let mut slots = self.slots(&chain).await?;
             match self.pull_from(&chain, mode, &mut slots.map).await {
@@ -80,6 +84,7 @@ impl Run<'_> {
                 }
                 Ok(Ended::Spent) => return Ok(false),
                 Ok(Ended::Snapshot) => snapshot = true,
+                Ok(Ended::Again) => {}
                 Err(Error::Incident(kind)) => {
                     self.engine.slots = None;
                     return Err(Error::Incident(kind));

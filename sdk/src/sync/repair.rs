@@ -76,14 +76,14 @@ impl Run<'_> {
         }
         self.incident(IncidentKind::Rollback, detail, vec![]).await?;
         // And now as if nothing had been: there may be something to pull yet.
-        Ok(Ended::Snapshot)
+        Ok(Ended::Again)
     }
 
     async fn put_on_top(&mut self, chain: &Chain, theirs: Place, detail: String) -> Result<Ended> {
         let accepted = self.pull_branch(chain, theirs.seq).await?;
         self.incident(IncidentKind::Rollback, detail, vec![]).await?;
         self.join_branches(chain, accepted, theirs.seq, true).await?;
-        Ok(Ended::Snapshot)
+        Ok(Ended::Again)
     }
 
     /// Another history. If its commits say that ours was joined into it, that is the end of it; if not, the user decides.
@@ -97,7 +97,7 @@ impl Run<'_> {
         let accepted = self.pull_branch(chain, common).await?;
         if accepted.commits.iter().any(|commit| commit.header.joined.contains(&ours)) {
             self.join_branches(chain, accepted, common, false).await?;
-            return Ok(Ended::Snapshot);
+            return Ok(Ended::Again);
         }
         self.forget_pull().await?;
         self.incident(
