@@ -40,4 +40,4 @@ pub use records::{BadRecordId, Query, Record, RecordId, Records, Stored};
 pub use rescue::{Rescued, rescue};
 pub use stamp::Stamp;
 pub use time::{Clock, When};
-pub use transfer::{Exported, Imported};
+pub use transfer::{Exported, Imported, ServerRecord};

@@ -57,6 +57,7 @@ pub struct Report {
 
 /// What a sync is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// Nothing.
     #[default]

@@ -36,6 +36,24 @@ pub struct Exported {
     pub conflicts: Vec<Conflict>,
 }
 
+impl Exported {
+    /// From the content of a record.
+    #[must_use]
+    pub fn new(id: RecordId, envelope: Envelope) -> Self {
+        let Envelope { kind, key, fields, rules, stamps, conflicts, .. } = envelope;
+        Self { id, kind, key, fields, rules, stamps, conflicts }
+    }
+}
+
+/// A record as the server holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerRecord {
+    /// Its id.
+    pub id: RecordId,
+    /// Its sealed bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// What an import came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Imported {
@@ -53,12 +71,7 @@ impl Alcove {
     pub async fn export(&self) -> Result<Vec<Exported>> {
         self.read(|model| {
             let own = model.all(None).filter(|(_, row)| !row.kind.starts_with(OWN_KINDS));
-            own.map(|(id, row)| {
-                let Envelope { kind, key, fields, rules, stamps, conflicts, .. } =
-                    Envelope::from_bytes(&row.content)?;
-                Ok(Exported { id, kind, key, fields, rules, stamps, conflicts })
-            })
-            .collect()
+            own.map(|(id, row)| Ok(Exported::new(id, Envelope::from_bytes(&row.content)?))).collect()
         })
         .await
     }
@@ -110,23 +123,27 @@ impl Alcove {
 }
 
 impl AccountHandle {
-    /// The server's own copy of the account: all that it holds, which is ciphertext. Only as much as fits into one answer.
+    /// The server's own copy of what the account holds, as it gives it out: ciphertext. Only as much as fits into one answer.
     ///
     /// # Errors
     /// When the server cannot be reached, or its copy was cut off.
-    pub async fn server_copy(&self) -> Result<Vec<DownloadItem>> {
+    pub async fn server_records(&self) -> Result<Vec<ServerRecord>> {
         self.alcove.sync().now().await?;
         let (api, _) = self.known_account().await?;
         let token = self.token().await;
         let bytes = api.get_bytes(endpoint::DOWNLOAD, token.as_deref()).await?;
-        let (mut rest, mut items) = (&bytes[..], Vec::new());
+        let cut_off = || Error::Offline("the server's copy was cut off".into());
+        let (mut rest, mut records, mut ended) = (&bytes[..], Vec::new(), false);
         while !rest.is_empty() {
             let item = ciborium::de::from_reader_with_recursion_limit(&mut rest, 64);
-            items.push(item.map_err(|_| Error::Offline("the copy was cut off".into()))?);
+            match item.map_err(|_| cut_off())? {
+                DownloadItem::Page(page) => records.extend(page.slots.into_iter().filter_map(|slot| {
+                    Some(ServerRecord { id: RecordId(slot.slot.0), bytes: slot.record?.bytes.0 })
+                })),
+                DownloadItem::End => ended = true,
+                _ => {}
+            }
         }
-        match items.last() {
-            Some(DownloadItem::End) => Ok(items),
-            _ => Err(Error::Offline("the copy was cut off".into())),
-        }
+        if ended { Ok(records) } else { Err(cut_off()) }
     }
 }

@@ -64,6 +64,20 @@ pub trait KeyVault: Send + Sync {
     fn erase(&self) -> Result<(), VaultError>;
 }
 
+impl<V: KeyVault + ?Sized> KeyVault for std::sync::Arc<V> {
+    fn load(&self, key: VaultKey) -> Result<Option<Vec<u8>>, VaultError> {
+        (**self).load(key)
+    }
+
+    fn save(&self, key: VaultKey, secret: Vec<u8>) -> Result<(), VaultError> {
+        (**self).save(key, secret)
+    }
+
+    fn erase(&self) -> Result<(), VaultError> {
+        (**self).erase()
+    }
+}
+
 /// A vault that forgets everything when it is dropped: for tests and demonstrations.
 #[derive(Default)]
 pub struct InMemory(Mutex<HashMap<VaultKey, Vec<u8>>>);

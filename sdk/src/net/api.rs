@@ -95,7 +95,11 @@ impl Api {
     }
 
     /// A GET whose answer is more than one value.
-    pub(crate) async fn get_bytes(&self, endpoint: Endpoint, token: Option<&str>) -> Result<Vec<u8>, Failure> {
+    pub(crate) async fn get_bytes(
+        &self,
+        endpoint: Endpoint,
+        token: Option<&str>,
+    ) -> Result<Vec<u8>, Failure> {
         self.exchange(endpoint, None, token, None).await
     }
 
