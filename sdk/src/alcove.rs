@@ -14,7 +14,7 @@ use crate::local::{self, Local, Tx, finished};
 use crate::model::{Model, Row};
 use crate::moods::Mood;
 use crate::net::{Https, Transport};
-use crate::records::{Record, RecordId, Records};
+use crate::records::{OWN_KINDS, Record, RecordId, Records};
 use crate::stamp::Stamp;
 use crate::sync::{Engine, Progress, Sync};
 use crate::time::Clock;
@@ -56,9 +56,9 @@ pub(crate) struct Core {
 /// What the store holds, and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holdings {
-    /// Records that can be read.
+    /// Records of the user that can be read.
     pub records: usize,
-    /// Records that wait to be sent.
+    /// Records that wait to be sent, the SDK's own included.
     pub unsent: u64,
     /// Records that cannot be read: damaged, or of a form that only a newer app knows.
     pub unreadable: usize,
@@ -204,8 +204,8 @@ impl Alcove {
     pub async fn holdings(&self) -> Result<Holdings> {
         let unsent = self.0.local.write(|tx| tx.unsent()).await?;
         self.read(move |model| {
-            let unreadable = model.unreadable().count();
-            Ok(Holdings { records: model.len(), unsent, unreadable })
+            let own = model.all(None).filter(|(_, row)| !row.kind.starts_with(OWN_KINDS));
+            Ok(Holdings { records: own.count(), unsent, unreadable: model.unreadable().count() })
         })
         .await
     }

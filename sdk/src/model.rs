@@ -253,8 +253,4 @@ impl Model {
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = RecordId> {
         self.unreadable.iter().map(|slot| RecordId(*slot))
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
 }

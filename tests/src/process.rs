@@ -1,4 +1,4 @@
-//! Our server as a real process: started, killed, started again.
+//! Our programs as real processes: started, killed, started again.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -209,21 +209,30 @@ fn free_port() -> u16 {
 /// The server's program, built once.
 fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(path) = std::env::var_os("ALCOVE_SERVER_BIN") {
-            return path.into();
-        }
-        let output = Command::new(env!("CARGO"))
-            .args(["build", "-q", "--locked", "-p", "alcove-server", "--message-format=json"])
-            .current_dir(workspace_root())
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo");
-        assert!(output.status.success(), "the server does not build");
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .expect("an executable")
-    })
+    BINARY.get_or_init(|| program("alcove-server", "ALCOVE_SERVER_BIN"))
+}
+
+/// The terminal journal, built once.
+pub fn journal() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| program("alcove", "ALCOVE_BIN"))
+}
+
+/// A program of the workspace, or the one that a variable names.
+fn program(package: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
+        return path.into();
+    }
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "-q", "--locked", "-p", package, "--message-format=json"])
+        .current_dir(workspace_root())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo");
+    assert!(output.status.success(), "{package} does not build");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .expect("an executable")
 }

@@ -168,7 +168,7 @@ impl Asked {
         let token = self.account.token().await;
         let _: Done =
             self.api.post_to(endpoint::ENROLMENT_ANSWER, self.id.as_bytes(), token.as_deref(), &body).await?;
-        self.account.alcove.sync().now().await.map(drop)
+        self.account.keep(&session).await
     }
 }
 

@@ -228,7 +228,7 @@ impl AccountHandle {
     }
 
     /// Keeps what this device has just published itself.
-    async fn keep(&self, session: &Session) -> Result<()> {
+    pub(super) async fn keep(&self, session: &Session) -> Result<()> {
         let known = self.session().await?;
         let known_account = known.active()?;
         let mut stored = known_account.stored.clone();

@@ -22,13 +22,24 @@ use crate::local::records::{GONE, Version};
 /// Heads of branches that the next commit joins.
 pub(super) const JOINS: &str = "joins";
 
+/// A commit that is ready to be sent.
+struct Prepared {
+    request: PushRequest,
+    outgoing: Outgoing,
+    /// Whether it was made before, and perhaps sent.
+    again: bool,
+    /// Where it follows.
+    chain: Chain,
+    slots: Slots,
+}
+
 /// How pushing ended.
 pub(super) enum Sent {
     /// There was nothing to send.
     Nothing,
-    /// The server has everything.
+    /// The server has everything, and had nothing newer.
     All,
-    /// Somebody was first: pull, merge, and push again.
+    /// Somebody else was there, or may have been: pull, merge, and push again.
     Moved,
     /// The budget is used up.
     BudgetUsed,
@@ -37,12 +48,12 @@ pub(super) enum Sent {
 impl Run<'_> {
     /// Sends everything that waits.
     pub(super) async fn push(&mut self) -> Result<Sent> {
-        let mut sent = false;
+        let mut ended = Sent::Nothing;
         loop {
             let unsent = self.core().local.write(|tx| tx.unsent()).await?;
             self.progress(|progress| (progress.phase, progress.unsent) = (Phase::Sending, unsent));
-            let Some((request, outgoing, chain, mut slots)) = self.prepare().await? else {
-                return Ok(if sent { Sent::All } else { Sent::Nothing });
+            let Some(Prepared { request, outgoing, again, chain, mut slots }) = self.prepare().await? else {
+                return Ok(ended);
             };
             let space = *chain.space();
             let pushed: Result<Pushed, _> =
@@ -51,7 +62,8 @@ impl Run<'_> {
                 Ok(pushed) if place(pushed.tip) == outgoing.at => {
                     self.acknowledge(&outgoing, chain, &mut slots).await?;
                     self.engine.slots = Some(slots);
-                    sent = true;
+                    // One that was sent before may have been taken then, and others may have come after it.
+                    ended = if again { Sent::Moved } else { Sent::All };
                     self.report.sent += outgoing.slots.len();
                     self.progress(|progress| progress.sent += outgoing.slots.len());
                     if self.is_spent() {
@@ -73,7 +85,7 @@ impl Run<'_> {
     }
 
     /// The commit that was cut off on its way, or a new one of what waits; nothing if nothing does. It is kept before this returns.
-    async fn prepare(&mut self) -> Result<Option<(PushRequest, Outgoing, Chain, Slots)>> {
+    async fn prepare(&mut self) -> Result<Option<Prepared>> {
         let chain = self
             .core()
             .local
@@ -88,20 +100,20 @@ impl Run<'_> {
             .local
             .write(move |tx| {
                 let mut slots = slots;
-                let outgoing = match tx.outgoing()? {
-                    Some(outgoing) if outgoing.at.seq == chain.at().seq + 1 => Some(outgoing),
-                    Some(_) => {
-                        tx.discard_outgoing()?;
-                        build(tx, &chain, &mut slots, time_ms)?
-                    }
-                    None => build(tx, &chain, &mut slots, time_ms)?,
+                let found = tx.outgoing()?.filter(|outgoing| outgoing.at.seq == chain.at().seq + 1);
+                let again = found.is_some();
+                let outgoing = if again {
+                    found
+                } else {
+                    tx.discard_outgoing()?;
+                    build(tx, &chain, &mut slots, time_ms)?
                 };
                 let Some(outgoing) = outgoing else { return Ok(None) };
                 let request = PushRequest {
                     commit: outgoing.commit.clone().into(),
                     changes: changes(tx, &outgoing.slots)?,
                 };
-                Ok(Some((request, outgoing, chain, slots)))
+                Ok(Some(Prepared { request, outgoing, again, chain, slots }))
             })
             .await
     }
