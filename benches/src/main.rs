@@ -1,6 +1,6 @@
 //! Prints a row for each budget: what we do, what the baseline does in the same run, and whether the ratio is met.
 //!
-//! `cargo run --release -p alcove-bench -- budgets [crypto|server] [--quick] [--json]`. Nothing here is a test: time depends on the machine, and a
+//! `cargo run --release -p alcove-bench -- budgets [crypto|server|sdk] [--quick] [--json]`. Nothing here is a test: time depends on the machine, and a
 //! missed budget is a fact to look at, not a failure.
 
 mod client;
@@ -8,13 +8,15 @@ mod client;
 mod crypto;
 mod row;
 #[expect(clippy::cast_precision_loss, reason = "counts of work are far below 2^52")]
+mod sdk;
+#[expect(clippy::cast_precision_loss, reason = "counts of work are far below 2^52")]
 mod server;
 
 use std::process::ExitCode;
 
 use row::Row;
 
-const USAGE: &str = "usage: alcove-bench [budgets] [crypto|server] [--quick] [--json]";
+const USAGE: &str = "usage: alcove-bench [budgets] [crypto|server|sdk] [--quick] [--json]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,11 +24,17 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == "serve") {
         return alcove_server::commands::run();
     }
-    let json = arguments.iter().any(|argument| argument == "--json");
-    if let Some(unknown) = arguments
-        .iter()
-        .find(|argument| !matches!(argument.as_str(), "budgets" | "crypto" | "server" | "--quick" | "--json"))
+    // A process of its own, for what it holds in memory.
+    if let [open, folder] = &arguments[..]
+        && open == "open"
     {
+        sdk::open_and_tell(folder);
+        return ExitCode::SUCCESS;
+    }
+    let json = arguments.iter().any(|argument| argument == "--json");
+    if let Some(unknown) = arguments.iter().find(|argument| {
+        !matches!(argument.as_str(), "budgets" | "crypto" | "server" | "sdk" | "--quick" | "--json")
+    }) {
         eprintln!("alcove-bench: unknown argument {unknown}\n{USAGE}");
         return ExitCode::from(2);
     }
@@ -34,7 +42,7 @@ fn main() -> ExitCode {
         eprintln!("alcove-bench: this is a debug build; its figures mean nothing (use --release)");
     }
     let wants = |part: &str| {
-        let parts = ["crypto", "server"];
+        let parts = ["crypto", "server", "sdk"];
         arguments.iter().any(|one| one == part) || !arguments.iter().any(|one| parts.contains(&one.as_str()))
     };
     let mut rows = Vec::new();
@@ -43,6 +51,9 @@ fn main() -> ExitCode {
     }
     if wants("server") {
         rows.extend(server::rows(arguments.iter().any(|argument| argument == "--quick")));
+    }
+    if wants("sdk") {
+        rows.extend(sdk::rows(arguments.iter().any(|argument| argument == "--quick")));
     }
     if json {
         match serde_json::to_string_pretty(&rows) {

@@ -204,6 +204,8 @@ impl AccountHandle {
         &self,
         change: impl FnOnce(&mut crate::keys::StoredAccount) + Send + 'static,
     ) -> Result<()> {
+        // A sync keeps in mind how the account was when it began.
+        let _engine = self.alcove.core().engine.lock().await;
         self.alcove
             .core()
             .local

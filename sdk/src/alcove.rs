@@ -268,6 +268,14 @@ impl Alcove {
         self.read(|_| Ok(())).await
     }
 
+    /// Brings the model up to date beside everything else, for those who observe; whoever reads does it anyway.
+    pub(crate) fn refresh_soon(&self) {
+        if self.0.changes.receiver_count() > 0 {
+            let alcove = self.clone();
+            tokio::spawn(async move { drop(alcove.refresh().await) });
+        }
+    }
+
     pub(crate) async fn show_ahead(&self, records: Vec<(alcove_crypto::ids::SlotId, u64, Vec<u8>)>) {
         let core = Arc::clone(&self.0);
         let run = move || {

@@ -250,7 +250,7 @@ fn connect(file: &Path) -> Result<Connection> {
     // 16 KiB pages hold ten records each; FULL makes a commit durable before it returns.
     connection.execute_batch(
         "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
+         PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
     )?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -36,6 +36,8 @@ pub(super) struct Attachment {
 impl Attachment {
     /// Takes effect, all of it at once.
     pub(super) async fn attach(self, alcove: &Alcove) -> Result<()> {
+        // A sync keeps in mind how the account was when it began.
+        let _engine = alcove.core().engine.lock().await;
         let name = alcove.core().device_name.clone();
         alcove.edit(move |tx, stamp| self.write(tx, name, stamp)).await
     }

@@ -235,6 +235,7 @@ impl AccountHandle {
         stored.states = session.states_after(Some(known_account))?;
         stored.credential_set = session.set.to_bytes();
         let keys = session.keys()?;
+        let _engine = self.alcove.core().engine.lock().await;
         self.alcove
             .core()
             .local

@@ -21,6 +21,8 @@ pub(crate) struct StagedPull {
     pub(crate) cursor: Option<Vec<u8>>,
     /// Whether the last page is here.
     pub(crate) complete: bool,
+    /// Where the space was at the first page: what changed after that comes again.
+    pub(crate) tip: u64,
 }
 
 /// A slot as it was served.
@@ -32,7 +34,7 @@ pub(crate) struct StagedSlot {
 
 impl StagedPull {
     pub(crate) fn start(at: Place, snapshot: bool) -> Self {
-        Self { seq: at.seq, head: *at.head.as_bytes(), snapshot, cursor: None, complete: false }
+        Self { seq: at.seq, head: *at.head.as_bytes(), snapshot, cursor: None, complete: false, tip: 0 }
     }
 
     pub(crate) fn from(&self) -> Place {
@@ -63,11 +65,12 @@ impl Tx<'_> {
         )?;
         for served in &page.slots {
             let id = served.slot.0;
-            // A slot that changed meanwhile comes again.
-            let again: Option<Option<i64>> =
-                before.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
-            if let Some(Some(old)) = again {
-                self.sql.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([old])?;
+            if served.seq > pull.tip {
+                let old: Option<Option<i64>> =
+                    before.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+                if let Some(Some(old)) = old {
+                    self.sql.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([old])?;
+                }
             }
             let version = match &served.record {
                 Some(record) => {
@@ -125,11 +128,15 @@ impl Tx<'_> {
     /// Only after a pull has proven it.
     pub(crate) fn apply_staged(&self, absent_since: Option<u64>) -> Result<()> {
         let change = schema::count(&self.sql, "change")?;
-        self.sql.execute(
-            "DELETE FROM blobs WHERE id IN (SELECT r.blob FROM staged AS s JOIN records AS r ON r.slot = s.slot \
-             LEFT JOIN bases AS b ON b.slot = s.slot WHERE b.slot IS NULL AND r.hash IS NOT s.hash)",
-            [],
-        )?;
+        let holds_any = "SELECT EXISTS (SELECT 1 FROM records WHERE hash IS NOT NULL)";
+        let holds_any: bool = self.sql.query_row(holds_any, [], |row| row.get(0))?;
+        if holds_any {
+            self.sql.execute(
+                "DELETE FROM blobs WHERE id IN (SELECT r.blob FROM staged AS s JOIN records AS r ON r.slot = s.slot \
+                 LEFT JOIN bases AS b ON b.slot = s.slot WHERE b.slot IS NULL AND r.hash IS NOT s.hash)",
+                [],
+            )?;
+        }
         self.sql.execute(
             "INSERT INTO records (slot, epoch, hash, blob, seq, change) \
              SELECT s.slot, s.epoch, s.hash, s.blob, s.seq, ?1 FROM staged AS s \
@@ -139,7 +146,7 @@ impl Tx<'_> {
              seq = excluded.seq, change = excluded.change",
             [change],
         )?;
-        if let Some(seq) = absent_since {
+        if let Some(seq) = absent_since.filter(|_| holds_any) {
             let absent = "hash IS NOT NULL AND slot NOT IN (SELECT slot FROM staged) \
                           AND slot NOT IN (SELECT slot FROM bases)";
             self.sql.execute(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use alcove_protocol::limits::ANSWER_LEN_MAX;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Body as _;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -117,7 +118,9 @@ impl Https {
         let status = answer.status().as_u16();
         let header = answer.headers().get(hyper::header::RETRY_AFTER);
         let retry_after_s = header.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-        let (mut body, mut incoming) = (Vec::new(), answer.into_body());
+        let mut incoming = answer.into_body();
+        let expected = usize::try_from(incoming.size_hint().lower()).unwrap_or(ANSWER_LEN_MAX);
+        let mut body = Vec::with_capacity(expected.min(ANSWER_LEN_MAX));
         while let Some(frame) = timeout(ANSWER_WAIT, incoming.frame()).await.map_err(unreachable)? {
             let frame = frame.map_err(unreachable)?;
             let Some(data) = frame.data_ref() else { continue };

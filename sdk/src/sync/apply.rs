@@ -31,12 +31,13 @@ pub(crate) struct StoredView {
 }
 
 impl Run<'_> {
-    pub(super) async fn apply(&mut self, accepted: Accepted, mode: Mode, mut slots: Slots) -> Result<()> {
+    /// Takes over what a pull has proven; false if there was nothing new in it.
+    pub(super) async fn apply(&mut self, accepted: Accepted, mode: Mode, mut slots: Slots) -> Result<bool> {
         let (received, at) = (accepted.changes.len(), accepted.chain.at());
         if accepted.commits.is_empty() && received == 0 && mode == Mode::Changes {
             slots.at = at;
             self.engine.slots = Some(slots);
-            return Ok(());
+            return Ok(false);
         }
         let now_ms = self.core().clock.now_ms();
         let applied = self.core().local.write(move |tx| apply(tx, &accepted, mode, now_ms)).await?;
@@ -51,7 +52,8 @@ impl Run<'_> {
             self.incident(IncidentKind::Cloned, detail, vec![]).await?;
             return Err(Error::Incident(IncidentKind::Cloned));
         }
-        self.alcove.refresh().await
+        self.alcove.refresh_soon();
+        Ok(true)
     }
 }
 

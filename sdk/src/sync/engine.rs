@@ -7,6 +7,7 @@ use alcove_crypto::space::header::Place;
 use alcove_crypto::space::merkle::MerkleMap;
 use alcove_protocol::ErrorCode;
 
+use super::pull::Pulled;
 use super::push::Sent;
 use super::{Budget, Phase, Progress, Report};
 use crate::alcove::{Alcove, Core};
@@ -46,6 +47,8 @@ pub(super) struct Run<'a> {
     pub(super) engine: &'a mut Engine,
     pub(super) api: Arc<Api>,
     pub(super) report: Report,
+    /// Keys and account, until this run changes them: nobody else changes them while it has the lock.
+    session: Option<Arc<Session>>,
     budget: Budget,
     begun: Instant,
     traffic_before: u64,
@@ -79,6 +82,7 @@ async fn run(alcove: &Alcove, budget: Budget, merge_fork: bool) -> Result<Report
             traffic_before: api.traffic(),
             api,
             report: Report::default(),
+            session: None,
             budget,
             begun: Instant::now(),
         };
@@ -95,7 +99,7 @@ async fn run(alcove: &Alcove, budget: Budget, merge_fork: bool) -> Result<Report
     core.progress.send_replace(Progress::default());
     // What was shown ahead of its proof is proven by now, or taken back.
     alcove.end_show_ahead();
-    alcove.refresh().await?;
+    alcove.refresh_soon();
     result
 }
 
@@ -123,28 +127,29 @@ impl Run<'_> {
         }
         // A push that is taken proves that nothing newer was there; so only who has nothing to send has to ask.
         let mut must_pull = self.must_pull_first().await?;
+        let mut sent_nothing = false;
         for _ in 0..ROUNDS_MAX {
             if must_pull {
-                if !self.pull().await? {
-                    return Ok(self.end(false));
-                }
-                if self.report.waits_for_barrier {
-                    return Ok(self.end(true));
+                match self.pull().await? {
+                    Pulled::Spent => return Ok(self.end(false)),
+                    Pulled::Held => return Ok(self.end(true)),
+                    Pulled::Nothing if sent_nothing => return Ok(self.end(true)),
+                    Pulled::Nothing | Pulled::Something => {}
                 }
             }
-            if self.core().local.session().await?.active()?.stored.view_confirmed {
+            if self.session().await?.active()?.stored.view_confirmed {
                 match self.push().await? {
                     Sent::All => return Ok(self.end(true)),
                     Sent::BudgetUsed => return Ok(self.end(false)),
                     Sent::Nothing if must_pull => return Ok(self.end(true)),
-                    Sent::Nothing | Sent::Moved => must_pull = true,
+                    Sent::Nothing => sent_nothing = true,
+                    Sent::Moved => sent_nothing = false,
                 }
             } else if must_pull {
                 self.report.needs_confirmation = true;
                 return Ok(self.end(true));
-            } else {
-                must_pull = true;
             }
+            must_pull = true;
         }
         Err(Error::TryLater { after: None })
     }
@@ -159,8 +164,17 @@ impl Run<'_> {
         self.alcove.core()
     }
 
-    pub(super) async fn session(&self) -> Result<Arc<Session>> {
-        self.core().local.session().await
+    pub(super) async fn session(&mut self) -> Result<Arc<Session>> {
+        if let Some(session) = &self.session {
+            return Ok(Arc::clone(session));
+        }
+        let session = self.core().local.session().await?;
+        Ok(Arc::clone(self.session.insert(session)))
+    }
+
+    /// Keys or account are about to change.
+    pub(super) fn forget_session(&mut self) {
+        self.session = None;
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -208,6 +222,7 @@ impl Run<'_> {
     /// Keeps how this device stands with its account from now on.
     pub(super) async fn stand(&mut self, standing: Standing) -> Result<()> {
         self.engine.token = None;
+        self.forget_session();
         self.core()
             .local
             .write(move |tx| {

@@ -14,6 +14,7 @@ use super::Phase;
 use super::engine::{Run, Slots};
 use crate::error::{Error, Result};
 use crate::incident::IncidentKind;
+use crate::local::Tx;
 use crate::local::staging::StagedPull;
 
 /// Failures of any kind after which a whole snapshot is asked for.
@@ -25,8 +26,33 @@ pub(crate) const EXPECTED: &str = "expected";
 pub(crate) const REVOKING: &str = "revoking";
 /// Slots that are read again at a time, when a pull is resumed.
 const RESUME_SLOTS: usize = 1_000;
-/// A space with more records than this shows its newest days first. Those are as many slots.
-const AHEAD_SLOTS: u64 = 300;
+/// A space with more records than this shows its newest days first: about as many, and in so many bytes.
+const AHEAD_SLOTS: u64 = 200;
+const AHEAD_BYTES: u32 = 384 * 1024;
+
+/// What a pull starts from.
+struct Base {
+    chain: Chain,
+    /// Failures since the last pull that succeeded.
+    failures: u32,
+    /// A pull that was cut.
+    staged: Option<StagedPull>,
+    expected: Option<Place32>,
+    slots: Slots,
+}
+
+/// What a pull came to.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Pulled {
+    /// The server has nothing that is new here.
+    Nothing,
+    /// Something was taken over.
+    Something,
+    /// It is held back.
+    Held,
+    /// The budget was used up before the end.
+    Spent,
+}
 
 /// How a pull ended.
 pub(super) enum Ended {
@@ -58,68 +84,53 @@ impl Run<'_> {
             .await
     }
 
-    /// Pulls and takes over; false if the budget was used up before the end.
-    pub(super) async fn pull(&mut self) -> Result<bool> {
+    /// Pulls and takes over.
+    pub(super) async fn pull(&mut self) -> Result<Pulled> {
         self.progress(|progress| progress.phase = Phase::Receiving);
-        let (chain, failures) = self.place_and_failures().await?;
-        let fresh = chain.at().seq == 0;
-        let mut snapshot = fresh || failures >= FAILURES_MAX;
+        let mut base = self.base().await?;
+        let fresh = base.chain.at().seq == 0;
+        let mut snapshot = fresh || base.failures >= FAILURES_MAX;
+        let mut repaired = false;
         if fresh {
             self.show_newest_first().await?;
         }
         for _ in 0..3 {
-            // A repair may have moved it.
-            let (chain, _) = self.place_and_failures().await?;
             let mode = if snapshot { Mode::Snapshot } else { Mode::Changes };
-            let mut slots = self.slots(&chain).await?;
-            match self.pull_from(&chain, mode, &mut slots.map).await {
-                Ok(Ended::Accepted(accepted)) => {
+            let Base { chain, staged, expected, mut slots, .. } = base;
+            match self.pull_from(&chain, mode, staged, expected, &mut slots.map).await? {
+                Ended::Accepted(accepted) => {
                     self.progress(|progress| progress.phase = Phase::Applying);
-                    self.apply(*accepted, mode, slots).await?;
-                    return Ok(true);
+                    let changed = self.apply(*accepted, mode, slots).await?;
+                    return Ok(if changed || repaired { Pulled::Something } else { Pulled::Nothing });
                 }
-                Ok(Ended::Held) => {
+                Ended::Held => {
                     self.report.waits_for_barrier = true;
-                    return Ok(true);
+                    return Ok(Pulled::Held);
                 }
-                Ok(Ended::Spent) => return Ok(false),
-                Ok(Ended::Snapshot) => snapshot = true,
-                Ok(Ended::Again) => {}
-                Err(Error::Incident(kind)) => {
-                    self.engine.slots = None;
-                    return Err(Error::Incident(kind));
-                }
-                Err(error) => return Err(error),
+                Ended::Spent => return Ok(Pulled::Spent),
+                Ended::Snapshot => snapshot = true,
+                Ended::Again => repaired = true,
             }
+            // A repair may have moved it.
+            base = self.base().await?;
         }
         Err(Error::TryLater { after: None })
     }
 
-    async fn place_and_failures(&self) -> Result<(Chain, u32)> {
-        self.core()
-            .local
-            .write(|tx| {
-                let account = tx.session.active()?.id();
-                let chain = tx.chain()?.unwrap_or_else(|| Chain::private(tx.session.keys.space, account));
-                Ok((chain, tx.value(FAILURES)?.unwrap_or(0)))
-            })
-            .await
-    }
-
-    /// The hashes of what the server has confirmed, as of the chain.
-    pub(super) async fn slots(&mut self, chain: &Chain) -> Result<Slots> {
-        if let Some(slots) = self.engine.slots.take().filter(|slots| slots.at == chain.at()) {
-            return Ok(slots);
-        }
-        let at = chain.at();
+    /// What a pull starts from, in one look at the store.
+    async fn base(&mut self) -> Result<Base> {
+        let kept = self.engine.slots.take();
         self.core()
             .local
             .write(move |tx| {
-                let mut map = MerkleMap::new();
-                for (slot, hash) in tx.confirmed()? {
-                    map.insert(slot, hash);
-                }
-                Ok(Slots { at, map })
+                let chain = chain(tx)?;
+                Ok(Base {
+                    slots: slots(tx, &chain, kept)?,
+                    chain,
+                    failures: tx.value(FAILURES)?.unwrap_or(0),
+                    staged: tx.staged_pull()?,
+                    expected: tx.value(EXPECTED)?,
+                })
             })
             .await
     }
@@ -129,9 +140,11 @@ impl Run<'_> {
         &mut self,
         chain: &Chain,
         mode: Mode,
+        staged: Option<StagedPull>,
+        expected: Option<Place32>,
         slots: &mut MerkleMap,
     ) -> Result<Ended> {
-        let (mut staged, mut pull) = self.resume(chain, mode).await?;
+        let (mut staged, mut pull) = self.resume(chain, mode, staged, expected).await?;
         let mut next = if staged.complete { None } else { Some(self.page(&staged).await?) };
         while let Some(page) = next.take() {
             if !page.pruned.is_empty() && mode == Mode::Changes {
@@ -146,6 +159,7 @@ impl Run<'_> {
             if let Some(fork) = self.verify(&mut pull, &page).await? {
                 return self.behind_or_forked(chain, place(page.tip), fork).await;
             }
+            staged.tip = if staged.tip == 0 { seq } else { staged.tip };
             staged.cursor = page.cursor.as_ref().map(|cursor| cursor.0.clone());
             staged.complete = page.cursor.is_none();
             let (more, records) = (page.cursor.is_some() && !self.is_spent(), page.slots.len());
@@ -196,31 +210,30 @@ impl Run<'_> {
     }
 
     /// A pull that was cut is taken up where it was; what was staged is verified again, for it was never believed.
-    async fn resume(&mut self, chain: &Chain, mode: Mode) -> Result<(StagedPull, Pull)> {
-        let fresh = StagedPull::start(chain.at(), mode == Mode::Snapshot);
-        let found = self.core().local.write(|tx| tx.staged_pull()).await?;
-        if let Some(staged) = found {
-            if staged.from() == chain.at() && staged.snapshot == fresh.snapshot {
-                let mut pull = self.new_pull(chain, mode).await?;
-                if self.replay(&mut pull).await? {
-                    return Ok((staged, pull));
-                }
-            }
-            self.forget_pull().await?;
-        }
-        Ok((fresh, self.new_pull(chain, mode).await?))
-    }
-
-    async fn new_pull(&mut self, chain: &Chain, mode: Mode) -> Result<Pull> {
+    async fn resume(
+        &mut self,
+        chain: &Chain,
+        mode: Mode,
+        found: Option<StagedPull>,
+        expected: Option<Place32>,
+    ) -> Result<(StagedPull, Pull)> {
         let mut pull = Pull::start(chain, mode);
-        let expected: Option<Place32> = self.core().local.write(|tx| tx.value(EXPECTED)).await?;
         if let Some(Place32(seq, head)) = expected {
             let place = Place { seq, head: alcove_crypto::ids::Head::new(head) };
             if let Err(violation) = pull.expect(place) {
                 return Err(self.violated(&violation, vec![]).await);
             }
         }
-        Ok(pull)
+        let fresh = StagedPull::start(chain.at(), mode == Mode::Snapshot);
+        let Some(staged) = found else { return Ok((fresh, pull)) };
+        if staged.from() == chain.at() && staged.snapshot == fresh.snapshot {
+            let mut again = pull.clone();
+            if self.replay(&mut again).await? {
+                return Ok((staged, again));
+            }
+        }
+        self.forget_pull().await?;
+        Ok((fresh, pull))
     }
 
     /// Whether everything that was staged verifies again.
@@ -373,26 +386,47 @@ impl Run<'_> {
         if summary.records <= AHEAD_SLOTS {
             return Ok(());
         }
-        let mut back = AHEAD_SLOTS;
-        for _ in 0..4 {
+        let mut back = 1;
+        loop {
             let after = summary.tip.seq.saturating_sub(back);
-            let page =
-                self.ask(&PullRequest { after, snapshot: false, cursor: None, bytes_max: None }).await?;
+            if after == 0 {
+                // As good as the whole.
+                return Ok(());
+            }
+            let request = PullRequest { after, snapshot: false, cursor: None, bytes_max: Some(AHEAD_BYTES) };
+            let page = self.ask(&request).await?;
             let live = page.slots.into_iter().filter_map(|slot| {
                 let record = slot.record?;
                 let whole = RecordHash::of(&record.bytes.0) == record.hash.0;
                 whole.then_some((slot.slot.0, record.epoch, record.bytes.0))
             });
             let live: Vec<_> = live.collect();
-            let enough = live.len() as u64 >= AHEAD_SLOTS.min(summary.records) || after == 0;
+            let enough = page.cursor.is_some() || live.len() as u64 >= AHEAD_SLOTS;
             self.alcove.show_ahead(live).await;
             if enough {
-                break;
+                return Ok(());
             }
-            back = back.saturating_mul(4);
+            back = back.saturating_mul(8);
         }
-        Ok(())
     }
+}
+
+/// Where this device is.
+pub(super) fn chain(tx: &Tx<'_>) -> Result<Chain> {
+    let account = tx.session.active()?.id();
+    Ok(tx.chain()?.unwrap_or_else(|| Chain::private(tx.session.keys.space, account)))
+}
+
+/// The hashes of what the server has confirmed, as of the chain: those that were kept, if they are.
+pub(super) fn slots(tx: &Tx<'_>, chain: &Chain, kept: Option<Slots>) -> Result<Slots> {
+    if let Some(slots) = kept.filter(|slots| slots.at == chain.at()) {
+        return Ok(slots);
+    }
+    let mut map = MerkleMap::new();
+    for (slot, hash) in tx.confirmed()? {
+        map.insert(slot, hash);
+    }
+    Ok(Slots { at: chain.at(), map })
 }
 
 /// A place as a sealed value.

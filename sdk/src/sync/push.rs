@@ -11,7 +11,7 @@ use alcove_protocol::{Bytes, ErrorCode, endpoint};
 
 use super::Phase;
 use super::engine::{Run, Slots};
-use super::pull::{Place32, REVOKING, context, place};
+use super::pull::{Place32, REVOKING, chain, context, place, slots};
 use crate::error::{Error, Result};
 use crate::incident::IncidentKind;
 use crate::local::Tx;
@@ -50,8 +50,6 @@ impl Run<'_> {
     pub(super) async fn push(&mut self) -> Result<Sent> {
         let mut ended = Sent::Nothing;
         loop {
-            let unsent = self.core().local.write(|tx| tx.unsent()).await?;
-            self.progress(|progress| (progress.phase, progress.unsent) = (Phase::Sending, unsent));
             let Some(Prepared { request, outgoing, again, chain, mut slots }) = self.prepare().await? else {
                 return Ok(ended);
             };
@@ -86,20 +84,14 @@ impl Run<'_> {
 
     /// The commit that was cut off on its way, or a new one of what waits; nothing if nothing does. It is kept before this returns.
     async fn prepare(&mut self) -> Result<Option<Prepared>> {
-        let chain = self
+        let (kept, time_ms) = (self.engine.slots.take(), self.core().clock.now_ms());
+        let (prepared, kept, unsent) = self
             .core()
             .local
-            .write(|tx| {
-                let account = tx.session.active()?.id();
-                Ok(tx.chain()?.unwrap_or_else(|| Chain::private(tx.session.keys.space, account)))
-            })
-            .await?;
-        let slots = self.slots(&chain).await?;
-        let time_ms = self.core().clock.now_ms();
-        self.core()
-            .local
             .write(move |tx| {
-                let mut slots = slots;
+                let chain = chain(tx)?;
+                let mut slots = slots(tx, &chain, kept)?;
+                let unsent = tx.unsent()?;
                 let found = tx.outgoing()?.filter(|outgoing| outgoing.at.seq == chain.at().seq + 1);
                 let again = found.is_some();
                 let outgoing = if again {
@@ -108,14 +100,17 @@ impl Run<'_> {
                     tx.discard_outgoing()?;
                     build(tx, &chain, &mut slots, time_ms)?
                 };
-                let Some(outgoing) = outgoing else { return Ok(None) };
+                let Some(outgoing) = outgoing else { return Ok((None, Some(slots), unsent)) };
                 let request = PushRequest {
                     commit: outgoing.commit.clone().into(),
                     changes: changes(tx, &outgoing.slots)?,
                 };
-                Ok(Some(Prepared { request, outgoing, again, chain, slots }))
+                Ok((Some(Prepared { request, outgoing, again, chain, slots }), None, unsent))
             })
-            .await
+            .await?;
+        self.engine.slots = kept;
+        self.progress(|progress| (progress.phase, progress.unsent) = (Phase::Sending, unsent));
+        Ok(prepared)
     }
 
     async fn acknowledge(&mut self, outgoing: &Outgoing, chain: Chain, slots: &mut Slots) -> Result<()> {

@@ -182,7 +182,7 @@ impl Run<'_> {
 
     /// A pull may lead to a repair, and a repair pulls: the future has to end somewhere.
     fn pull_from_boxed<'f>(&'f mut self, from: &'f Chain) -> crate::net::BoxFuture<'f, Result<Ended>> {
-        Box::pin(async move { self.pull_from(from, Mode::Snapshot, &mut MerkleMap::new()).await })
+        Box::pin(async move { self.pull_from(from, Mode::Snapshot, None, None, &mut MerkleMap::new()).await })
     }
 
     /// Takes the server's branch as the chain, and keeps what only ours has as unsent changes, for one commit that joins both.
@@ -201,7 +201,8 @@ impl Run<'_> {
             .write(move |tx| join_branches(tx, &accepted, ours, common, keep_ours, now_ms))
             .await?;
         self.report.merged += merged;
-        self.alcove.refresh().await
+        self.alcove.refresh_soon();
+        Ok(())
     }
 }
 

@@ -140,6 +140,7 @@ impl Run<'_> {
         if let Some((_, bytes)) = set {
             stored.credential_set = bytes;
         }
+        self.forget_session();
         self.core()
             .local
             .write(move |tx| {
@@ -203,6 +204,7 @@ impl Run<'_> {
             states.push_front(bytes);
         }
         let stored = StoredAccount { states: states.into(), ..account.stored.clone() };
+        self.forget_session();
         self.core().local.write(move |tx| tx.set_account(Some(&stored))).await
     }
 
