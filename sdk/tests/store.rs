@@ -387,3 +387,58 @@ async fn vaults_in_the_box() {
     let memory = Alcove::open(Options::new(folder.path().join("other"), InMemory::default())).await.unwrap();
     memory.journal().add(entry(0, "gone with the test")).await.unwrap();
 }
+
+/// A store of every version that there ever was opens, with everything in it. `tests/stores/README.md` says how they were made.
+#[tokio::test]
+async fn stores_of_earlier_versions_open() {
+    let stores = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores");
+    let mut versions = 0;
+    for version in 1.. {
+        let fixture = stores.join(format!("v{version}"));
+        if !fixture.exists() {
+            break;
+        }
+        versions += 1;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("store")).unwrap();
+        std::fs::copy(fixture.join("alcove.db"), folder.path().join("store/alcove.db")).unwrap();
+        std::fs::copy(fixture.join("keys"), folder.path().join("keys")).unwrap();
+        let alcove = open(folder.path()).await.unwrap();
+        assert_eq!(bodies(&alcove).await, ["the newest, edited", "the oldest"], "version {version}");
+        let moods = alcove.moods().list(Query::default()).await.unwrap();
+        assert_eq!(moods[0].value.note, "a mood", "version {version}");
+        assert_eq!(alcove.records::<Dream>().one("tonight").await.unwrap().unwrap().value.text, "a dream");
+        alcove.journal().add(entry(3_000, "written since")).await.unwrap();
+        alcove.check().await.unwrap();
+    }
+    let sql = rusqlite::Connection::open(stores.join(format!("v{versions}/alcove.db"))).unwrap();
+    let newest: i64 = sql.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(newest, versions, "a fixture of the version of now is missing");
+}
+
+/// Makes the fixture of this version: `cargo test -p alcove-sdk --test store make_a_fixture -- --ignored`.
+#[tokio::test]
+#[ignore = "only when the version of the store changes"]
+async fn make_a_fixture() {
+    let folder = tempfile::tempdir().unwrap();
+    let alcove = open(folder.path()).await.unwrap();
+    alcove.journal().add(entry(1_000, "the oldest")).await.unwrap();
+    let id = alcove.journal().add(entry(2_000, "the newest")).await.unwrap();
+    alcove.journal().update(id, |entry| entry.body.push_str(", edited")).await.unwrap();
+    let gone = alcove.journal().add(entry(3_000, "deleted")).await.unwrap();
+    alcove.journal().delete(gone).await.unwrap();
+    let mut mood = Mood::new(When::utc(1_000), 4, 5);
+    mood.note = "a mood".into();
+    alcove.moods().add(mood).await.unwrap();
+    alcove.records::<Dream>().set_one("tonight", Dream { text: "a dream".into(), lucid: None }).await.unwrap();
+    drop(alcove);
+    let file = folder.path().join("store/alcove.db");
+    let sql = rusqlite::Connection::open(&file).unwrap();
+    sql.execute_batch("PRAGMA journal_mode = DELETE; VACUUM;").unwrap();
+    let version: i64 = sql.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    drop(sql);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stores/v{version}"));
+    std::fs::create_dir_all(&fixture).unwrap();
+    std::fs::copy(file, fixture.join("alcove.db")).unwrap();
+    std::fs::copy(folder.path().join("keys"), fixture.join("keys")).unwrap();
+}
