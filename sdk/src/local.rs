@@ -17,9 +17,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::keys::{Account, Keys, Session, StoredAccount};
-use crate::vault::{KeyVault, VaultKey};
+use crate::vault::{KeyVault, VaultError, VaultKey};
 
 pub(crate) mod incidents;
+pub(crate) mod locked;
 pub(crate) mod log;
 pub(crate) mod outgoing;
 pub(crate) mod records;
@@ -51,7 +52,8 @@ struct Writer {
 /// The vault's keys, for the values of one store.
 pub(crate) struct Sealer {
     store: [u8; 16],
-    unlocked: LocalKey,
+    /// Nothing while the device is locked.
+    unlocked: Option<LocalKey>,
     background: LocalKey,
 }
 
@@ -85,7 +87,7 @@ impl Local {
         let connection = connect(&file)?;
         schema::migrate(&connection)?;
         let store = schema::store_id(&connection)?;
-        Self::check(folder, connection, Sealer { store, unlocked, background })
+        Self::check(folder, connection, Sealer { store, unlocked: Some(unlocked), background })
     }
 
     fn make(folder: &Path, vault: &dyn KeyVault, rng: &mut impl CryptoRng) -> Result<Self> {
@@ -96,7 +98,9 @@ impl Local {
         }
         let mut store = [0; 16];
         rng.fill_bytes(&mut store);
-        let sealer = Sealer { store, unlocked: LocalKey::make(rng), background: LocalKey::make(rng) };
+        let (unlocked, background) = (LocalKey::make(rng), LocalKey::make(rng));
+        let secrets = [unlocked.expose().to_vec(), background.expose().to_vec()];
+        let sealer = Sealer { store, unlocked: Some(unlocked), background };
         files::private(std::fs::OpenOptions::new().write(true).create(true)).open(&unfinished)?;
         let mut connection = connect(&unfinished)?;
         schema::make(&connection, &store)?;
@@ -112,8 +116,9 @@ impl Local {
         // Without its journal, so that the name of the file is all that is left to change.
         connection.pragma_update(None, "journal_mode", "DELETE")?;
         drop(connection);
-        vault.save(VaultKey::Background, sealer.background.expose().to_vec())?;
-        vault.save(VaultKey::Unlocked, sealer.unlocked.expose().to_vec())?;
+        let [unlocked, background] = secrets;
+        vault.save(VaultKey::Background, background)?;
+        vault.save(VaultKey::Unlocked, unlocked)?;
         finish_making(&unfinished, &file)?;
         Self::check(folder, connect(&file)?, sealer)
     }
@@ -193,20 +198,23 @@ pub(crate) fn generation(connection: &Connection) -> Result<i64> {
 }
 
 impl Sealer {
-    fn key(&self, name: &str) -> &LocalKey {
-        if values::BACKGROUND.contains(&name) { &self.background } else { &self.unlocked }
+    fn key(&self, name: &str) -> Result<&LocalKey> {
+        if values::BACKGROUND.contains(&name) {
+            return Ok(&self.background);
+        }
+        self.unlocked.as_ref().ok_or(Error::Vault(VaultError::Locked))
     }
 
     fn open(&self, name: &str, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-        let opened = self.key(name).open(&self.store, "value", name.as_bytes(), sealed);
+        let opened = self.key(name)?.open(&self.store, "value", name.as_bytes(), sealed);
         opened.map_err(|error| match error {
             OpenError::WrongKeyOrContext => Error::WrongKey,
             error => Error::Corrupt(format!("{name}: {error}")),
         })
     }
 
-    fn seal(&self, name: &str, value: &[u8]) -> Vec<u8> {
-        self.key(name).seal(&self.store, "value", name.as_bytes(), value, &mut rand::rng())
+    fn seal(&self, name: &str, value: &[u8]) -> Result<Vec<u8>> {
+        Ok(self.key(name)?.seal(&self.store, "value", name.as_bytes(), value, &mut rand::rng()))
     }
 }
 
@@ -215,7 +223,7 @@ pub(crate) fn rescue_sealer(connection: &Connection, vault: &dyn KeyVault) -> Re
     let missing = || Error::Missing("there is a store, but the vault has no key for it");
     Ok(Sealer {
         store: schema::store_id(connection)?,
-        unlocked: load(vault, VaultKey::Unlocked)?.ok_or_else(missing)?,
+        unlocked: Some(load(vault, VaultKey::Unlocked)?.ok_or_else(missing)?),
         background: load(vault, VaultKey::Background)?.ok_or_else(missing)?,
     })
 }

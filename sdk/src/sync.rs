@@ -9,6 +9,7 @@ use crate::incident::IncidentKind;
 mod apply;
 mod background;
 mod engine;
+mod locked;
 mod pull;
 mod push;
 mod repair;
@@ -17,6 +18,7 @@ mod sign_in;
 pub(crate) use apply::{StoredView, VIEW};
 pub use background::{BackgroundSync, Policy};
 pub(crate) use engine::Engine;
+pub use locked::{LockedReport, while_locked};
 pub(crate) use pull::{EXPECTED, Place32, REVOKING};
 
 /// Syncing of one store.

@@ -430,7 +430,11 @@ async fn make_a_fixture() {
     let mut mood = Mood::new(When::utc(1_000), 4, 5);
     mood.note = "a mood".into();
     alcove.moods().add(mood).await.unwrap();
-    alcove.records::<Dream>().set_one("tonight", Dream { text: "a dream".into(), lucid: None }).await.unwrap();
+    alcove
+        .records::<Dream>()
+        .set_one("tonight", Dream { text: "a dream".into(), lucid: None })
+        .await
+        .unwrap();
     drop(alcove);
     let file = folder.path().join("store/alcove.db");
     let sql = rusqlite::Connection::open(&file).unwrap();

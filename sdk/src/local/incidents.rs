@@ -21,7 +21,7 @@ impl Tx<'_> {
             incident.count = before.count.saturating_add(1);
             self.sql.execute("DELETE FROM incidents WHERE id = ?1", [id])?;
         }
-        let sealed = self.sealer.seal(NAME, &to_cbor(&incident));
+        let sealed = self.sealer.seal(NAME, &to_cbor(&incident))?;
         self.sql.execute("INSERT INTO incidents (value) VALUES (?1)", [sealed])?;
         self.sql
             .execute("DELETE FROM incidents WHERE id <= (SELECT MAX(id) FROM incidents) - ?1", [COUNT_MAX])?;

@@ -6,6 +6,8 @@ use alcove_crypto::space::header::Place;
 use rusqlite::OptionalExtension as _;
 
 use super::Tx;
+use super::locked::LockedPlace;
+use super::values::PLACE;
 use crate::error::{Error, Result};
 
 const CHAIN: &str = "chain";
@@ -31,10 +33,19 @@ impl Tx<'_> {
     }
 
     pub(crate) fn set_chain(&self, chain: Option<&Chain>) -> Result<()> {
-        match chain {
-            Some(chain) => self.set_value(CHAIN, &chain.to_bytes()),
-            None => self.unset_value(CHAIN),
+        let Some(chain) = chain else {
+            self.unset_value(PLACE)?;
+            return self.unset_value(CHAIN);
+        };
+        if let Some(account) = &self.session.account {
+            let (at, origin) = (chain.at(), account.stored.origin.clone());
+            let (account, space) = (*account.id().as_bytes(), *chain.space().as_bytes());
+            self.set_value(
+                PLACE,
+                &LockedPlace { origin, account, space, seq: at.seq, head: *at.head.as_bytes() },
+            )?;
         }
+        self.set_value(CHAIN, &chain.to_bytes())
     }
 
     /// Adds a commit to the log.

@@ -2,13 +2,13 @@
 
 use alcove_crypto::ids::{Head, RecordHash, SlotId};
 use alcove_crypto::space::header::Place;
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::records::Version;
-use super::{Tx, schema};
+use super::values::{self, OUTGOING};
+use super::{Sealer, Tx, schema};
 use crate::error::Result;
-
-const NAME: &str = "outgoing";
 
 /// A commit that was made and is not acknowledged.
 pub(crate) struct Outgoing {
@@ -55,7 +55,7 @@ impl Tx<'_> {
     /// Keeps a commit that is about to be sent.
     pub(crate) fn set_outgoing(&self, outgoing: &Outgoing) -> Result<()> {
         let (seq, head) = (outgoing.at.seq, *outgoing.at.head.as_bytes());
-        self.set_value(NAME, &Stored { commit: outgoing.commit.clone(), seq, head })?;
+        self.set_value(OUTGOING, &Stored { commit: outgoing.commit.clone(), seq, head })?;
         let mut insert = self
             .sql
             .prepare_cached("INSERT INTO outgoing (slot, epoch, hash, blob) VALUES (?1, ?2, ?3, ?4)")?;
@@ -68,12 +68,7 @@ impl Tx<'_> {
 
     /// The commit that is on its way, if there is one.
     pub(crate) fn outgoing(&self) -> Result<Option<Outgoing>> {
-        let Some(Stored { commit, seq, head }) = self.value(NAME)? else { return Ok(None) };
-        let mut statement = self.sql.prepare_cached("SELECT slot, epoch, hash, blob FROM outgoing")?;
-        let rows =
-            statement.query_map([], |row| Ok((SlotId::new(row.get(0)?), Version::from_row(row, 1)?)))?;
-        let slots = rows.collect::<rusqlite::Result<_>>()?;
-        Ok(Some(Outgoing { commit, at: Place { seq, head: Head::new(head) }, slots }))
+        read(&self.sql, self.sealer)
     }
 
     /// The server has the commit: what it carries is confirmed. What was changed since remains unsent.
@@ -111,6 +106,17 @@ impl Tx<'_> {
 
     fn forget_outgoing(&self) -> Result<()> {
         self.sql.execute("DELETE FROM outgoing", [])?;
-        self.unset_value(NAME)
+        self.unset_value(OUTGOING)
     }
+}
+
+/// The commit that is on its way, if there is one.
+pub(super) fn read(connection: &Connection, sealer: &Sealer) -> Result<Option<Outgoing>> {
+    let Some(Stored { commit, seq, head }) = values::read(connection, sealer, OUTGOING)? else {
+        return Ok(None);
+    };
+    let mut statement = connection.prepare_cached("SELECT slot, epoch, hash, blob FROM outgoing")?;
+    let rows = statement.query_map([], |row| Ok((SlotId::new(row.get(0)?), Version::from_row(row, 1)?)))?;
+    let slots = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(Outgoing { commit, at: Place { seq, head: Head::new(head) }, slots }))
 }

@@ -72,6 +72,11 @@ pub(super) fn migrate(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// Whether it is of this version.
+pub(super) fn is_current(connection: &Connection) -> Result<bool> {
+    Ok(version(connection)? == MIGRATIONS.len())
+}
+
 fn version(connection: &Connection) -> Result<usize> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     usize::try_from(version).map_err(|_| Error::NotAStore)

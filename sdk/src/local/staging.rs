@@ -3,14 +3,13 @@
 use alcove_crypto::ids::{Head, SlotId};
 use alcove_crypto::space::header::Place;
 use alcove_protocol::spaces::PullPage;
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
 use super::records::{GONE, Version};
-use super::{Tx, schema};
+use super::values::{self, PULL};
+use super::{Sealer, Tx, schema};
 use crate::error::Result;
-
-const NAME: &str = "pull";
 
 /// A pull that was begun: from where, how, and what to ask next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,45 +43,12 @@ impl StagedPull {
 
 impl Tx<'_> {
     pub(crate) fn staged_pull(&self) -> Result<Option<StagedPull>> {
-        self.value(NAME)
+        self.value(PULL)
     }
 
     /// Keeps a page, and where the next one begins.
     pub(crate) fn stage(&self, pull: &StagedPull, page: &PullPage) -> Result<()> {
-        self.set_value(NAME, pull)?;
-        let mut commit =
-            self.sql.prepare_cached("INSERT INTO staged_commits (pruned, bytes) VALUES (?1, ?2)")?;
-        for hash in &page.pruned {
-            commit.execute((true, &hash.0.as_bytes()[..]))?;
-        }
-        for bytes in &page.commits {
-            commit.execute((false, &bytes.0))?;
-        }
-        let mut before = self.sql.prepare_cached("SELECT blob FROM staged WHERE slot = ?1")?;
-        let mut blob = self.sql.prepare_cached("INSERT INTO blobs (bytes) VALUES (?1)")?;
-        let mut slot = self.sql.prepare_cached(
-            "INSERT OR REPLACE INTO staged (slot, seq, epoch, hash, blob) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        for served in &page.slots {
-            let id = served.slot.0;
-            if served.seq > pull.tip {
-                let old: Option<Option<i64>> =
-                    before.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
-                if let Some(Some(old)) = old {
-                    self.sql.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([old])?;
-                }
-            }
-            let version = match &served.record {
-                Some(record) => {
-                    blob.execute([&record.bytes.0])?;
-                    Version { epoch: record.epoch, live: Some((record.hash.0, self.sql.last_insert_rowid())) }
-                }
-                None => GONE,
-            };
-            let (epoch, hash, blob) = version.columns();
-            slot.execute((id.as_bytes(), served.seq.cast_signed(), epoch, hash, blob))?;
-        }
-        Ok(())
+        stage(&self.sql, self.sealer, pull, page)
     }
 
     /// Hashes of pruned commits, then commits, in order.
@@ -163,14 +129,56 @@ impl Tx<'_> {
 
     /// Forgets what was staged; bytes that a record took over stay.
     pub(crate) fn clear_staging(&self) -> Result<()> {
-        self.sql.execute(
-            "DELETE FROM blobs WHERE id IN (SELECT s.blob FROM staged AS s LEFT JOIN records AS r \
-             ON r.slot = s.slot AND r.blob = s.blob LEFT JOIN bases AS b ON b.slot = s.slot AND b.blob = s.blob \
-             WHERE r.slot IS NULL AND b.slot IS NULL)",
-            [],
-        )?;
-        self.sql.execute("DELETE FROM staged", [])?;
-        self.sql.execute("DELETE FROM staged_commits", [])?;
-        self.unset_value(NAME)
+        clear(&self.sql)
     }
+}
+
+/// Keeps a page, and where the next one begins.
+pub(super) fn stage(sql: &Connection, sealer: &Sealer, pull: &StagedPull, page: &PullPage) -> Result<()> {
+    values::write(sql, sealer, PULL, pull)?;
+    let mut commit = sql.prepare_cached("INSERT INTO staged_commits (pruned, bytes) VALUES (?1, ?2)")?;
+    for hash in &page.pruned {
+        commit.execute((true, &hash.0.as_bytes()[..]))?;
+    }
+    for bytes in &page.commits {
+        commit.execute((false, &bytes.0))?;
+    }
+    let mut before = sql.prepare_cached("SELECT blob FROM staged WHERE slot = ?1")?;
+    let mut blob = sql.prepare_cached("INSERT INTO blobs (bytes) VALUES (?1)")?;
+    let mut slot = sql.prepare_cached(
+        "INSERT OR REPLACE INTO staged (slot, seq, epoch, hash, blob) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for served in &page.slots {
+        let id = served.slot.0;
+        if served.seq > pull.tip {
+            let old: Option<Option<i64>> = before.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+            if let Some(Some(old)) = old {
+                sql.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([old])?;
+            }
+        }
+        let version = match &served.record {
+            Some(record) => {
+                blob.execute([&record.bytes.0])?;
+                Version { epoch: record.epoch, live: Some((record.hash.0, sql.last_insert_rowid())) }
+            }
+            None => GONE,
+        };
+        let (epoch, hash, blob) = version.columns();
+        slot.execute((id.as_bytes(), served.seq.cast_signed(), epoch, hash, blob))?;
+    }
+    Ok(())
+}
+
+/// Forgets what was staged; bytes that a record took over stay.
+pub(super) fn clear(sql: &Connection) -> Result<()> {
+    sql.execute(
+        "DELETE FROM blobs WHERE id IN (SELECT s.blob FROM staged AS s LEFT JOIN records AS r \
+         ON r.slot = s.slot AND r.blob = s.blob LEFT JOIN bases AS b ON b.slot = s.slot AND b.blob = s.blob \
+         WHERE r.slot IS NULL AND b.slot IS NULL)",
+        [],
+    )?;
+    sql.execute("DELETE FROM staged", [])?;
+    sql.execute("DELETE FROM staged_commits", [])?;
+    sql.execute("DELETE FROM sealed_values WHERE name = ?1", [PULL])?;
+    Ok(())
 }

@@ -15,8 +15,13 @@ pub(super) const KEYS: &str = "keys";
 pub(super) const DEVICE: &str = "device";
 pub(super) const ACCOUNT: &str = "account";
 
-/// What a locked device may open.
-pub(super) const BACKGROUND: &[&str] = &[DEVICE];
+/// Where this device is, for when it is locked.
+pub(super) const PLACE: &str = "place";
+pub(super) const OUTGOING: &str = "outgoing";
+pub(super) const PULL: &str = "pull";
+
+/// What a locked device may open: nothing that anybody wrote.
+pub(super) const BACKGROUND: &[&str] = &[DEVICE, PLACE, OUTGOING, PULL];
 
 impl Tx<'_> {
     /// A value, if it was ever set.
@@ -57,12 +62,25 @@ impl Tx<'_> {
     }
 
     fn set_bytes(&self, name: &str, value: &[u8]) -> Result<()> {
-        let sealed = self.sealer.seal(name, value);
-        self.sql
-            .prepare_cached("INSERT OR REPLACE INTO sealed_values (name, value) VALUES (?1, ?2)")?
-            .execute((name, sealed))?;
-        Ok(())
+        write_bytes(&self.sql, self.sealer, name, value)
     }
+}
+
+pub(super) fn write(
+    connection: &Connection,
+    sealer: &Sealer,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<()> {
+    write_bytes(connection, sealer, name, &Zeroizing::new(to_cbor(value)))
+}
+
+fn write_bytes(connection: &Connection, sealer: &Sealer, name: &str, value: &[u8]) -> Result<()> {
+    let sealed = sealer.seal(name, value)?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO sealed_values (name, value) VALUES (?1, ?2)")?
+        .execute((name, sealed))?;
+    Ok(())
 }
 
 pub(super) fn read<T: DeserializeOwned>(

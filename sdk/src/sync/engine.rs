@@ -1,5 +1,6 @@
 //! The engine: one sync at a time, from signing in to the last commit.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -68,7 +69,7 @@ async fn run(alcove: &Alcove, budget: Budget, merge_fork: bool) -> Result<Report
     cancelled.borrow_and_update();
     let synced = async {
         let mut engine = core.engine.lock().await;
-        let _lock = lock(core).await?;
+        let _lock = lock(core.local.folder()).await?;
         let session = core.local.session().await?;
         let origin = Origin::parse(&session.active()?.stored.origin)?;
         let api = match &engine.api {
@@ -104,8 +105,8 @@ async fn run(alcove: &Alcove, budget: Budget, merge_fork: bool) -> Result<Report
 }
 
 /// One sync a store, between processes too. The lock goes with the process that holds it.
-async fn lock(core: &Core) -> Result<std::fs::File> {
-    let path = core.local.folder().join(LOCK);
+pub(super) async fn lock(folder: &Path) -> Result<std::fs::File> {
+    let path = folder.join(LOCK);
     let open = move || {
         let mut options = std::fs::OpenOptions::new();
         let file = crate::files::private(options.write(true).create(true).truncate(false)).open(path)?;

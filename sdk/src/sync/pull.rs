@@ -94,13 +94,20 @@ impl Run<'_> {
         if fresh {
             self.show_newest_first().await?;
         }
-        for _ in 0..3 {
+        for _ in 0..4 {
             let mode = if snapshot { Mode::Snapshot } else { Mode::Changes };
             let Base { chain, staged, expected, mut slots, .. } = base;
+            let was_complete = staged.as_ref().is_some_and(|staged| staged.complete);
             match self.pull_from(&chain, mode, staged, expected, &mut slots.map).await? {
                 Ended::Accepted(accepted) => {
                     self.progress(|progress| progress.phase = Phase::Applying);
                     let changed = self.apply(*accepted, mode, slots).await?;
+                    if was_complete {
+                        // Its last page is from before the cut; the server may have moved since.
+                        (repaired, snapshot) = (true, false);
+                        base = self.base().await?;
+                        continue;
+                    }
                     return Ok(if changed || repaired { Pulled::Something } else { Pulled::Nothing });
                 }
                 Ended::Held => {
