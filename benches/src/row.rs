@@ -100,12 +100,24 @@ impl Row {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 out,
-                "{:<34} {:>12.0} {:>12.0} {:<10} {:>6.2}  {:<9} {:<4} {}",
-                row.name, row.figure, row.baseline, row.unit, row.ratio, row.budget, met, row.baseline_is
+                "{:<34} {:>12} {:>12} {:<10} {:>6.2}  {:<9} {:<4} {}",
+                row.name,
+                digits(row.figure),
+                digits(row.baseline),
+                row.unit,
+                row.ratio,
+                row.budget,
+                met,
+                row.baseline_is
             );
         }
         out
     }
+}
+
+/// As many digits as say something.
+fn digits(figure: f64) -> String {
+    if figure < 10.0 { format!("{figure:.2}") } else { format!("{figure:.0}") }
 }
 
 fn time(work: &mut impl FnMut()) -> Duration {
