@@ -31,6 +31,8 @@ mod values;
 /// The file of a store in its folder, and what it is called until it is complete.
 const FILE: &str = "alcove.db";
 const UNFINISHED: &str = "alcove.db.new";
+/// Locked by the process that syncs.
+pub(crate) const SYNC_LOCK: &str = "sync.lock";
 /// How long a writer waits for another process.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
@@ -241,7 +243,7 @@ pub(crate) fn remove(folder: &Path) -> Result<()> {
             files::remove(&folder.join(format!("{name}{rest}")))?;
         }
     }
-    Ok(())
+    Ok(files::remove(&folder.join(SYNC_LOCK))?)
 }
 
 /// A connection to a damaged store, which nothing is written to.

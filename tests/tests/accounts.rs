@@ -215,3 +215,21 @@ async fn what_cannot_be_an_account_is_refused() {
     assert!(matches!(nowhere, Err(Error::Offline(_))), "{nowhere:?}");
     server.stop().await;
 }
+
+/// The recovery code finds the account without a name; whoever then gives a wrong one has still changed the password.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_name_beside_the_right_code_locks_nobody_out() {
+    let (server, _database) = server().await;
+    let phone = Phone::new("phone").await;
+    let code = phone.alcove.account().sign_up(&server.origin(), "anna", PASSWORD, None).await.unwrap();
+    phone.write("years of it").await;
+    phone.sync().await;
+    let fresh = Phone::new("fresh").await;
+    let account = fresh.alcove.account();
+    let wrong = account.recover(&server.origin(), "anne", &code, NEW, LocalData::Ask).await;
+    assert!(matches!(wrong, Err(Error::BadCredentials(_))), "{wrong:?}");
+    account.log_in(&server.origin(), "anna", NEW, LocalData::Ask).await.unwrap();
+    let report = fresh.sync().await;
+    assert!(report.complete, "{report:?}");
+    assert_eq!(fresh.bodies().await, ["years of it"], "{report:?}");
+}

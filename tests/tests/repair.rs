@@ -4,7 +4,7 @@
 use alcove_sdk::{Error, IncidentKind};
 use alcove_server::config::DatabaseUrl;
 use alcove_server::secrets::Secrets;
-use alcove_tests::phone::Phone;
+use alcove_tests::phone::{PASSWORD, Phone};
 use alcove_tests::server::{Database, TestServer, unlimited};
 
 /// A server whose database can be exchanged: one that shows other histories.
@@ -155,6 +155,10 @@ async fn an_account_that_vanished_is_founded_again_under_its_id() {
     let mut liar = Liar::start().await;
     liar.keep("empty");
     let phone = Phone::sign_up("anna", &liar.origin()).await;
+    // The tablet comes after a change of password: it has to have learned what was before its time.
+    let account = phone.alcove.account();
+    account.change_password(PASSWORD, "for a while only", alcove_sdk::OtherDevices::Keep).await.unwrap();
+    account.change_password("for a while only", PASSWORD, alcove_sdk::OtherDevices::Keep).await.unwrap();
     let tablet = Phone::log_in("anna", &liar.origin()).await;
     for number in 0..5 {
         phone.write(&format!("phone {number}")).await;

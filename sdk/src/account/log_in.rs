@@ -160,7 +160,11 @@ impl AccountHandle {
             code_confirmed: true,
             view_confirmed: confirmed,
         };
-        Attachment { keys, device, account, local, inbox: None, revoking: vec![], expected: None }
+        // Whoever was revoked and not barred yet is barred by this device: the password has just said who belongs to the account.
+        let listed = session.newest().state().devices.iter();
+        let revoking =
+            listed.filter(|device| device.revoked_day.is_some()).map(|device| device.keys.id()).collect();
+        Attachment { keys, device, account, local, inbox: None, revoking, expected: None }
             .attach(&self.alcove)
             .await
     }

@@ -204,7 +204,13 @@ impl AccountHandle {
         next.credentials = set.hash();
         let signed = next.sign_after(session.newest(), &identity, Some(&session.unlocked.identity));
         session.publish_signed(api, signed.map_err(|error| strange(&error))?, Some(set), vec![]).await?;
-        let session = Session::log_in(api, &name, new_password).await?;
+        let session = Session::log_in(api, &name, new_password).await.map_err(|error| match error {
+            // A recovery code finds the account without a name; a password does not.
+            Error::WrongPassword => Error::BadCredentials(
+                "this is not the account's login name: log in with the right one and the new password",
+            ),
+            error => error,
+        })?;
         let same_space = space == known.keys.space;
         let before = known.account.as_ref().filter(|_| same_space);
         let stored = StoredAccount {

@@ -15,11 +15,11 @@ use crate::alcove::{Alcove, Core};
 use crate::error::{Error, Result};
 use crate::incident::{Incident, IncidentKind};
 use crate::keys::{Session, Standing};
+use crate::local::SYNC_LOCK;
 use crate::net::{Api, Failure, Origin};
 
 /// How often others may be first before we give way for a while.
 const ROUNDS_MAX: u32 = 20;
-const LOCK: &str = "sync.lock";
 
 /// What is kept between two syncs, in memory.
 #[derive(Default)]
@@ -106,7 +106,7 @@ async fn run(alcove: &Alcove, budget: Budget, merge_fork: bool) -> Result<Report
 
 /// One sync a store, between processes too. The lock goes with the process that holds it.
 pub(super) async fn lock(folder: &Path) -> Result<std::fs::File> {
-    let path = folder.join(LOCK);
+    let path = folder.join(SYNC_LOCK);
     let open = move || {
         let mut options = std::fs::OpenOptions::new();
         let file = crate::files::private(options.write(true).create(true).truncate(false)).open(path)?;

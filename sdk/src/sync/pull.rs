@@ -24,6 +24,8 @@ pub(super) const FAILURES: &str = "failures";
 pub(crate) const EXPECTED: &str = "expected";
 /// The devices that this one is revoking: their commits may stand before the barrier that comes next.
 pub(crate) const REVOKING: &str = "revoking";
+/// Bytes that one sync fetches at most: a stream without end fills no disk.
+const PULL_BYTES_MAX: u64 = 4 << 30;
 /// Slots that are read again at a time, when a pull is resumed.
 const RESUME_SLOTS: usize = 1_000;
 /// A space with more records than this shows its newest days first: about as many, and in so many bytes.
@@ -160,6 +162,10 @@ impl Run<'_> {
                 return Ok(Ended::Snapshot);
             }
             let seq = page.tip.seq;
+            let brings_nothing = page.pruned.is_empty() && page.commits.is_empty() && page.slots.is_empty();
+            if (brings_nothing && page.cursor.is_some()) || self.bytes() > PULL_BYTES_MAX {
+                return Err(self.violated(&Violation::TooMuch, vec![]).await);
+            }
             if let Err(violation) = pull.check_tip(place(page.tip)) {
                 return self.behind_or_forked(chain, place(page.tip), violation).await;
             }
@@ -350,15 +356,7 @@ impl Run<'_> {
                 return Err(self.caught(kind, detail, evidence(page)).await);
             }
             asked_for = Some(needs);
-            let oldest = session.active()?.history().version(1).map_or(u64::MAX, |_| 1);
-            match needs {
-                Needs::State { version, .. }
-                    if version < session.active()?.newest.state().version && oldest > 1 =>
-                {
-                    self.learn_older_states(version).await?;
-                }
-                _ => self.learn_states().await?,
-            }
+            self.learn_states().await?;
         }
     }
 

@@ -45,8 +45,7 @@ impl Run<'_> {
         };
         let until = Instant::now() + Duration::from_secs(token.expires_in_s.into());
         self.engine.token = Some(Token { text: token.token, until, device });
-        self.learn_states().await?;
-        Ok(())
+        self.learn_states().await
     }
 
     async fn ask_for_token(
@@ -79,8 +78,18 @@ impl Run<'_> {
         }
     }
 
-    /// Learns the states that follow those that are known; gives back those that the server has lost.
+    /// Learns every state that this device does not know. Those from before its time too: commits are judged with them, and it
+    /// may be the one that gives the account back.
     pub(super) async fn learn_states(&mut self) -> Result<()> {
+        self.learn_newer_states().await?;
+        if self.session().await?.active()?.history().version(1).is_none() {
+            self.learn_older_states().await?;
+        }
+        Ok(())
+    }
+
+    /// Learns the states that follow those that are known; gives back those that the server has lost.
+    async fn learn_newer_states(&mut self) -> Result<()> {
         let session = self.session().await?;
         let account = session.active()?;
         let known = account.newest.state().version;
@@ -175,25 +184,22 @@ impl Run<'_> {
         Err(Error::Incident(IncidentKind::WrongKey))
     }
 
-    /// Learns states from before those that are known: a fresh device judges commits from before its time.
-    pub(super) async fn learn_older_states(&mut self, version: u64) -> Result<()> {
+    /// Learns the states before those that are known, each because the one after it names its hash.
+    async fn learn_older_states(&mut self) -> Result<()> {
         let session = self.session().await?;
         let account = session.active()?;
         let mut history = account.history().clone();
         let oldest = SignedState::parse(&account.stored.states[0]);
         let oldest = oldest.map_err(|error| Error::Corrupt(error.to_string()))?.claims().version;
         let mut older = Vec::new();
-        let mut after = version.saturating_sub(1);
-        while after + 1 < oldest {
-            let states = self.states_after(after).await?.states;
+        while (older.len() as u64) + 1 < oldest {
+            let states = self.states_after(older.len() as u64).await?.states;
             let before = older.len();
-            older.extend(states.into_iter().map(|state| state.0).take_while(|bytes| {
-                SignedState::parse(bytes).is_ok_and(|state| state.claims().version < oldest)
-            }));
+            let wanted = usize::try_from(oldest - 1).unwrap_or(usize::MAX) - before;
+            older.extend(states.into_iter().take(wanted).map(|state| state.0));
             if older.len() == before {
                 break;
             }
-            after = version.saturating_sub(1) + older.len() as u64;
         }
         let mut states = std::collections::VecDeque::from(account.stored.states.clone());
         for bytes in older.into_iter().rev() {
