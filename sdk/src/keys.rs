@@ -8,6 +8,7 @@ use alcove_crypto::ids::{AccountId, SpaceId};
 use alcove_crypto::space::authority::{AccountHistory, Authority};
 use alcove_crypto::space::keys::{SpaceKey, SpaceKeys};
 use alcove_protocol::LoginName;
+use alcove_protocol::account::Restore;
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +121,16 @@ impl Account {
 
     pub(crate) fn history(&self) -> &AccountHistory {
         self.authority.account(&self.id()).expect("an account has a history")
+    }
+
+    /// What a server gets that has lost the account, or its newest states.
+    pub(crate) fn to_give_back(&self) -> Restore {
+        Restore {
+            account: self.id().into(),
+            states: self.stored.states.iter().map(|state| state.clone().into()).collect(),
+            credential_set: Some(self.stored.credential_set.clone().into()),
+            name: Some(self.stored.name.clone()),
+        }
     }
 
     pub(crate) fn credential_set(&self) -> Result<CredentialSet> {

@@ -150,6 +150,12 @@ async fn a_restored_backup_is_given_back_what_it_lost() {
         .unwrap();
     phone.sync().await;
     tablet.sync().await;
+    // Logged out when it happens, and the first to come after it.
+    let laptop = Phone::new("laptop").await;
+    let account = laptop.alcove.account();
+    account.log_in(&server.origin(), "anna", "another horse battery", LocalData::Ask).await.unwrap();
+    laptop.sync().await;
+    account.log_out(alcove_sdk::OnLogOut::Keep).await.unwrap();
     let address = server.address;
     server.stop().await;
     for rest in ["-wal", "-shm"] {
@@ -158,14 +164,15 @@ async fn a_restored_backup_is_given_back_what_it_lost() {
     std::fs::rename(&backup, path).unwrap();
     let server = TestServer::start_at(address, &database, unlimited(), secrets()).await;
 
+    let account = laptop.alcove.account();
+    let wrong = account.log_in(&server.origin(), "anna", "wrong horse battery", LocalData::Ask).await;
+    assert!(matches!(wrong, Err(Error::WrongPassword)), "{wrong:?}");
+    account.log_in(&server.origin(), "anna", "another horse battery", LocalData::Ask).await.unwrap();
     tablet.write("after the restore").await;
+    let tablet = tablet.again().await;
     let report = tablet.sync().await;
     assert!(report.noticed.contains(&IncidentKind::Rollback), "{report:?}");
-    assert!(report.noticed.contains(&IncidentKind::AccountRollback), "{report:?}");
-    // A device looks at the account when it signs in: within ten minutes, or when the app is started.
-    let phone = phone.again().await;
-    let report = phone.sync().await;
-    assert!(report.noticed.contains(&IncidentKind::AccountRollback), "{report:?}");
+    phone.sync().await;
     for device in [&phone, &tablet] {
         let bodies = device.bodies().await;
         assert_eq!(bodies.len(), 52);

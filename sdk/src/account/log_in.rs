@@ -4,7 +4,7 @@ use alcove_crypto::account::challenge::IdentityAction;
 use alcove_crypto::account::keys::DeviceSecret;
 use alcove_crypto::account::recovery::RecoveryCode;
 use alcove_crypto::account::state::Device;
-use alcove_protocol::account::{DeleteAccount, Deleted};
+use alcove_protocol::account::{DeleteAccount, Deleted, Published};
 use alcove_protocol::identity::SignOut;
 use alcove_protocol::server::Done;
 use alcove_protocol::{LoginName, endpoint};
@@ -14,7 +14,7 @@ use super::renew::Renewal;
 use super::unlocked::Session;
 use super::{AccountHandle, LocalData, OnLogOut, RecoveryCodeText, check_password, parse_name};
 use crate::error::{Error, Result};
-use crate::keys::{Standing, StoredAccount};
+use crate::keys::{Account, Standing, StoredAccount};
 use crate::net::Api;
 
 impl AccountHandle {
@@ -28,7 +28,7 @@ impl AccountHandle {
         let (name, api) = (parse_name(name)?, self.api(server)?);
         check_password(password).map_err(|_| Error::WrongPassword)?;
         self.ready_for_an_account().await?;
-        let session = Session::log_in(&api, &name, password).await?;
+        let session = self.log_in_again(&api, &name, password).await?;
         self.ask_about_local_data(&session, local).await?;
         self.enrol(&api, session, name, local).await
     }
@@ -110,6 +110,30 @@ impl AccountHandle {
         match &self.session().await?.account {
             Some(account) if account.stored.standing == Standing::Active => Err(Error::HasAccount),
             _ => Ok(()),
+        }
+    }
+
+    /// Logs in. A device that had the account may know more of it than a server that was restored from a backup, the password of
+    /// now too: then the server is given back what it lost, and asked once more.
+    async fn log_in_again(&self, api: &Api, name: &LoginName, password: &str) -> Result<Session> {
+        let known = self.session().await?;
+        let here =
+            |known: &&Account| known.stored.name == *name && known.stored.origin == api.origin.to_string();
+        let Some(known) = known.account.as_ref().filter(here) else {
+            return Session::log_in(api, name, password).await;
+        };
+        match Session::log_in(api, name, password).await {
+            Ok(session) if session.newest().state().version >= known.newest.state().version => {
+                return Ok(session);
+            }
+            Ok(_) | Err(Error::WrongPassword) => {}
+            Err(error) => return Err(error),
+        }
+        let restored: Result<Published, _> = api.post(endpoint::RESTORE, None, &known.to_give_back()).await;
+        match restored {
+            Ok(_) => Session::log_in(api, name, password).await,
+            // The server knows more than this device: it was the password.
+            Err(_) => Err(Error::WrongPassword),
         }
     }
 

@@ -7,7 +7,7 @@ use alcove_crypto::account::root::Keyring;
 use alcove_crypto::account::state::{SignedState, VerifiedState};
 use alcove_crypto::ids::AccountId;
 use alcove_crypto::{PROTOCOL, account::credentials::CredentialSet};
-use alcove_protocol::account::{Credentials, Grants, Published, Restore, States};
+use alcove_protocol::account::{Credentials, Grants, Published, States};
 use alcove_protocol::identity::{AccessToken, SignIn};
 use alcove_protocol::spaces::{CreateSpace, SpaceSummary};
 use alcove_protocol::{ErrorCode, endpoint};
@@ -62,13 +62,8 @@ impl Run<'_> {
     async fn restore_account(&mut self) -> Result<()> {
         let session = self.session().await?;
         let account = session.active()?;
-        let body = Restore {
-            account: account.id().into(),
-            states: account.stored.states.iter().map(|state| state.clone().into()).collect(),
-            credential_set: Some(account.stored.credential_set.clone().into()),
-            name: Some(account.stored.name.clone()),
-        };
-        let restored: Result<Published, _> = self.api.post(endpoint::RESTORE, None, &body).await;
+        let restored: Result<Published, _> =
+            self.api.post(endpoint::RESTORE, None, &account.to_give_back()).await;
         match restored {
             Ok(_) => {
                 let detail = "the server had lost the account, its newest state, or this device";
