@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::alcove::Alcove;
 use crate::error::{Error, Result};
+use crate::incident::Incident;
 use crate::keys::{Session, Standing};
 use crate::net::{Api, Origin};
 use crate::records::Record;
@@ -215,6 +216,22 @@ impl AccountHandle {
                 tx.set_account(Some(&stored))
             })
             .await
+    }
+
+    /// Opens the account with the password.
+    async fn open(&self, api: &Api, name: &LoginName, password: &str) -> Result<unlocked::Session> {
+        self.noted(unlocked::Session::log_in(api, name, password).await).await
+    }
+
+    /// Keeps on record what a server was caught at while somebody logged in.
+    async fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(Error::Incident(kind)) = &result {
+            let (kind, at_ms) = (*kind, self.alcove.core().clock.now_ms());
+            let detail = "what the server gave at the login does not fit together".to_owned();
+            let incident = Incident { kind, at_ms, detail, count: 1, evidence: vec![] };
+            self.alcove.core().local.write(move |tx| tx.add_incident(incident)).await?;
+        }
+        result
     }
 
     async fn session(&self) -> Result<std::sync::Arc<Session>> {

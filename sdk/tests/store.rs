@@ -446,3 +446,30 @@ async fn make_a_fixture() {
     std::fs::copy(file, fixture.join("alcove.db")).unwrap();
     std::fs::copy(folder.path().join("keys"), fixture.join("keys")).unwrap();
 }
+
+/// An app may call from any thread, and hand any call to another.
+#[tokio::test]
+async fn everything_can_go_to_another_thread() {
+    fn is_free<T: Send + Sync>() {}
+    fn may_move<T: Send>(_: &T) {}
+    is_free::<Alcove>();
+    is_free::<alcove_sdk::Records<JournalEntry>>();
+    is_free::<alcove_sdk::AccountHandle>();
+    is_free::<alcove_sdk::sync::Sync>();
+    is_free::<alcove_sdk::sync::BackgroundSync>();
+    is_free::<Error>();
+    let folder = tempfile::tempdir().unwrap();
+    let alcove = open(folder.path()).await.unwrap();
+    let (journal, account, sync) = (alcove.journal(), alcove.account(), alcove.sync());
+    let mut changes = alcove.observe();
+    may_move(&journal.add(entry(0, "")));
+    may_move(&journal.list(Query::default()));
+    may_move(&sync.now());
+    may_move(&sync.merge_fork());
+    may_move(&account.sign_up("", "", "", None));
+    may_move(&account.log_in("", "", "", alcove_sdk::LocalData::Ask));
+    may_move(&account.revoke("", ""));
+    may_move(&account.invite_device());
+    may_move(&changes.next());
+    may_move(&Alcove::open(Options::new(folder.path(), InMemory::default())));
+}

@@ -4,13 +4,15 @@
 use std::sync::{Arc, Mutex};
 
 use alcove_protocol::Encoding;
+use alcove_protocol::identity::PasswordSession;
 use alcove_protocol::spaces::PullPage;
 use alcove_sdk::net::{BoxFuture, Https, Origin, Request, Response, Transport, Unreachable};
-use alcove_sdk::{Clock, Error, IncidentKind};
-use alcove_tests::phone::Phone;
+use alcove_sdk::{Clock, Error, IncidentKind, LocalData};
+use alcove_tests::phone::{PASSWORD, Phone};
 use alcove_tests::server::{Database, TestServer, unlimited};
 
 type Lie = fn(&mut PullPage);
+type LoginLie = fn(&mut PasswordSession);
 
 /// A network in which pages of pulls are altered.
 struct Liar {
@@ -148,5 +150,56 @@ async fn every_lie_is_refused_and_nothing_local_changes() {
     assert_eq!(tablet.body(unsent).await, "not sent yet");
     assert_eq!(tablet.bodies().await, ["kept, edited", "new one", "not sent yet"]);
     assert_eq!(tablet.bodies().await, phone.bodies().await);
+    server.stop().await;
+}
+
+/// A network in which the answer to a login is altered.
+struct LoginLiar(Https, LoginLie);
+
+impl Transport for LoginLiar {
+    fn send<'a>(
+        &'a self,
+        origin: &'a Origin,
+        request: Request,
+    ) -> BoxFuture<'a, Result<Response, Unreachable>> {
+        Box::pin(async move {
+            let is_login = request.path.ends_with("/login/finish");
+            let mut response = self.0.send(origin, request).await?;
+            if is_login && response.status == 200 {
+                let mut session = Encoding::Cbor.decode(&response.body, usize::MAX).expect("a session");
+                (self.1)(&mut session);
+                response.body = Encoding::Cbor.encode(&session);
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_does_not_fit_together_is_refused_and_on_record() {
+    let database = Database::sqlite();
+    let server = TestServer::start(&database, unlimited()).await;
+    let anna = Phone::sign_up("anna", &server.origin()).await;
+    let lies: [(&str, LoginLie); 4] = [
+        ("another state", |session| session.state.0[120] ^= 1),
+        ("a cut state", |session| session.state.0.truncate(50)),
+        ("another credential set", |session| {
+            let last = session.credential_set.0.len() - 1;
+            session.credential_set.0[last] ^= 1;
+        }),
+        ("another account", |session| session.account = alcove_crypto::ids::AccountId::new([9; 16]).into()),
+    ];
+    for (what, lie) in lies {
+        let phone = Phone::with("phone", Arc::new(LoginLiar(Https::new(), lie)), Clock::default()).await;
+        let id = phone.write("mine").await;
+        let account = phone.alcove.account();
+        let refused = account.log_in(&server.origin(), "anna", PASSWORD, LocalData::Merge).await;
+        assert!(matches!(refused, Err(Error::Incident(_))), "{what}: {refused:?}");
+        assert_eq!(phone.alcove.incidents().await.unwrap().len(), 1, "{what}");
+        assert_eq!(account.info().await.unwrap(), None, "{what}");
+        assert_eq!(phone.body(id).await, "mine", "{what}");
+    }
+    anna.sync().await;
+    assert_eq!(anna.alcove.account().devices().await.unwrap().len(), 1, "nobody was let in");
     server.stop().await;
 }

@@ -23,7 +23,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::attach::{Attachment, count_own};
-use super::unlocked::{Session, strange};
+use super::unlocked::strange;
 use super::{AccountHandle, LocalData};
 use crate::error::{Error, Result};
 use crate::keys::{Keys, Standing, StoredAccount};
@@ -143,7 +143,7 @@ impl Asked {
     /// # Errors
     /// [`Error::WrongPassword`]; this can be tried again. [`Error::EnrolmentFailed`], when the account changed meanwhile.
     pub async fn approve(&self, password: &str) -> Result<()> {
-        let mut session = Session::log_in(&self.api, &self.name, password).await?;
+        let mut session = self.account.open(&self.api, &self.name, password).await?;
         let known = self.account.session().await?;
         let scanned = &known.active()?.newest;
         if session.newest().hash() != scanned.hash() {

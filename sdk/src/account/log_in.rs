@@ -50,7 +50,7 @@ impl AccountHandle {
         let (name, api) = (parse_name(name)?, self.api(server)?);
         let code = parse_code(recovery_code)?;
         self.ready_for_an_account().await?;
-        let session = Session::recover(&api, &code).await?;
+        let session = self.noted(Session::recover(&api, &code).await).await?;
         self.ask_about_local_data(&session, local).await?;
         self.renew_with(&api, session, name, new_password, Renewal::OnAnotherDevice(local)).await
     }
@@ -91,7 +91,7 @@ impl AccountHandle {
     /// [`Error::WrongPassword`], or when the server cannot be reached.
     pub async fn delete(&self, password: &str) -> Result<bool> {
         let (api, name) = self.known_account().await?;
-        let session = Session::log_in(&api, &name, password).await?;
+        let session = self.open(&api, &name, password).await?;
         let proof = session.prove(&api, &IdentityAction::DeleteAccount).await?;
         let body = DeleteAccount { account: session.account().into(), proof };
         let deleted: Deleted = api.post(endpoint::DELETE_ACCOUNT, None, &body).await?;
@@ -120,9 +120,9 @@ impl AccountHandle {
         let here =
             |known: &&Account| known.stored.name == *name && known.stored.origin == api.origin.to_string();
         let Some(known) = known.account.as_ref().filter(here) else {
-            return Session::log_in(api, name, password).await;
+            return self.open(api, name, password).await;
         };
-        match Session::log_in(api, name, password).await {
+        match self.open(api, name, password).await {
             Ok(session) if session.newest().state().version >= known.newest.state().version => {
                 return Ok(session);
             }
@@ -131,7 +131,7 @@ impl AccountHandle {
         }
         let restored: Result<Published, _> = api.post(endpoint::RESTORE, None, &known.to_give_back()).await;
         match restored {
-            Ok(_) => Session::log_in(api, name, password).await,
+            Ok(_) => self.open(api, name, password).await,
             // The server knows more than this device: it was the password.
             Err(_) => Err(Error::WrongPassword),
         }

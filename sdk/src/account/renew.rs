@@ -33,7 +33,7 @@ impl AccountHandle {
     pub async fn change_password(&self, old: &str, new: &str, others: OtherDevices) -> Result<()> {
         check_password(new)?;
         let (api, name) = self.known_account().await?;
-        let mut session = Session::log_in(&api, &name, old).await?;
+        let mut session = self.open(&api, &name, old).await?;
         let fresh = session.new_password(&api, new).await?;
         let keys = session.keys()?;
         let unlocked = &session.unlocked;
@@ -52,7 +52,7 @@ impl AccountHandle {
         next.credentials = set.hash();
         session.publish(&api, &next, Some(set), vec![]).await?;
         // The second half: the old one goes only after the new one has opened the account.
-        let session = Session::log_in(&api, &name, new).await?;
+        let session = self.open(&api, &name, new).await?;
         self.keep(&session).await?;
         if others == OtherDevices::Revoke {
             let us = self.session().await?.device.id();
@@ -84,7 +84,7 @@ impl AccountHandle {
 
     async fn revoke_all(&self, devices: &[DeviceId], password: &str) -> Result<()> {
         let (api, name) = self.known_account().await?;
-        let mut session = Session::log_in(&api, &name, password).await?;
+        let mut session = self.open(&api, &name, password).await?;
         // 1. The server refuses them.
         for device in devices {
             let proof = session.prove(&api, &IdentityAction::BlockDevice(*device)).await?;
@@ -105,7 +105,7 @@ impl AccountHandle {
         let still_live = |device: &&DeviceId| session.newest().state().live_device(device).is_some();
         if devices.iter().any(|device| still_live(&device)) {
             self.publish_without(&api, &mut session, devices, &inbox).await?;
-            let session = Session::log_in(&api, &name, password).await?;
+            let session = self.open(&api, &name, password).await?;
             self.keep(&session).await?;
         }
         // 4. The barrier: the next commit names the new state.
@@ -155,7 +155,7 @@ impl AccountHandle {
         // What the others have sent up to here is ours.
         self.alcove.sync().now().await?;
         let (api, name) = self.known_account().await?;
-        let session = Session::log_in(&api, &name, password).await?;
+        let session = self.open(&api, &name, password).await?;
         self.renew_with(&api, session, name, new_password, Renewal::Here).await
     }
 
@@ -204,7 +204,7 @@ impl AccountHandle {
         next.credentials = set.hash();
         let signed = next.sign_after(session.newest(), &identity, Some(&session.unlocked.identity));
         session.publish_signed(api, signed.map_err(|error| strange(&error))?, Some(set), vec![]).await?;
-        let session = Session::log_in(api, &name, new_password).await.map_err(|error| match error {
+        let session = self.open(api, &name, new_password).await.map_err(|error| match error {
             // A recovery code finds the account without a name; a password does not.
             Error::WrongPassword => Error::BadCredentials(
                 "this is not the account's login name: log in with the right one and the new password",
