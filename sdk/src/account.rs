@@ -4,7 +4,7 @@
 //! It is used within one call, and wiped. Everything here needs the network; nothing local is lost when it fails.
 
 use alcove_crypto::ids::DeviceId;
-use alcove_protocol::LoginName;
+use alcove_protocol::{LoginName, Wire};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -124,26 +124,11 @@ impl Record for DeviceName {
 /// The secret half of an inbox, for keys of shared spaces.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct InboxSecret {
-    #[serde(with = "serde_bytes_array")]
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: Wire<[u8; 32]>,
 }
 
 impl Record for InboxSecret {
     const KIND: &'static str = "alcove.inbox";
-}
-
-mod serde_bytes_array {
-    //! Thirty-two bytes as a byte string.
-    use alcove_protocol::Wire;
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        Wire(*bytes).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        Wire::deserialize(deserializer).map(|bytes| bytes.0)
-    }
 }
 
 impl AccountHandle {

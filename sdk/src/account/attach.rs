@@ -5,6 +5,7 @@
 
 use alcove_crypto::account::keys::{DeviceSecret, ReceivingSecret};
 use alcove_crypto::ids::{DeviceId, SlotId};
+use alcove_protocol::Wire;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -83,7 +84,7 @@ impl Attachment {
 /// Keeps the secret half of an inbox where all devices find it.
 pub(super) fn put_inbox(tx: &Tx<'_>, keys: &Keys, inbox: &ReceivingSecret, stamp: Stamp) -> Result<()> {
     let key = URL_SAFE_NO_PAD.encode(inbox.public().0);
-    let secret = InboxSecret { secret: *inbox.expose() };
+    let secret = InboxSecret { secret: Wire(*inbox.expose()) };
     put_one::<InboxSecret>(tx, keys, &key, fields_of(&secret)?, stamp).map(drop)
 }
 
