@@ -192,6 +192,11 @@ async fn logging_out_keeps_or_wipes_and_deleting_ends_it() {
     let gone = phone.alcove.sync().now().await;
     assert!(matches!(gone, Err(Error::AccountDeleted)), "{gone:?}");
     assert_eq!(phone.body(id).await, "kept, and edited without an account", "what is here stays here");
+    // And can become another account's.
+    phone.alcove.account().sign_up(&server.origin(), "bert", PASSWORD, None).await.unwrap();
+    phone.sync().await;
+    let tablet = Phone::log_in("bert", &server.origin()).await;
+    assert_eq!(tablet.bodies().await, ["kept, and edited without an account"]);
     server.stop().await;
 }
 

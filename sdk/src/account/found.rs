@@ -1,7 +1,7 @@
 //! Founding an account.
 
 use alcove_crypto::account::bundle::PasswordKek;
-use alcove_crypto::account::keys::{IdentitySecret, ReceivingSecret, account_id};
+use alcove_crypto::account::keys::{DeviceSecret, IdentitySecret, ReceivingSecret, account_id};
 use alcove_crypto::account::recovery::RecoveryCode;
 use alcove_crypto::account::state::{AccountState, Device};
 use alcove_crypto::ids::AccountStateHash;
@@ -13,7 +13,7 @@ use alcove_protocol::identity::{RegisterFinish, RegisterStart, RegisterStarted};
 use super::attach::Attachment;
 use super::unlocked::{NewPassword, finish_registration, opaque_error, seal_set, strange};
 use super::{AccountHandle, LocalData, RecoveryCodeText, check_password, parse_name};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keys::{Keys, Standing, StoredAccount};
 use crate::net::Failure;
 
@@ -22,7 +22,8 @@ impl AccountHandle {
     /// code, which is shown to the user once and [typed back](Self::confirm_recovery_code): nobody can ever give it again.
     ///
     /// # Errors
-    /// [`Error::NameTaken`], [`Error::RegistrationClosed`], [`Error::BadCredentials`], or when the server cannot be reached.
+    /// [`NameTaken`](crate::Error::NameTaken), [`RegistrationClosed`](crate::Error::RegistrationClosed),
+    /// [`BadCredentials`](crate::Error::BadCredentials), or when the server cannot be reached.
     /// If the answer to the last request was lost, the account may have been founded: log in.
     pub async fn sign_up(
         &self,
@@ -33,14 +34,16 @@ impl AccountHandle {
     ) -> Result<RecoveryCodeText> {
         check_password(password)?;
         let (name, api) = (parse_name(name)?, self.api(server)?);
+        self.ready_for_an_account().await?;
         let session = self.session().await?;
-        if session.account.as_ref().is_some_and(|account| account.stored.standing == Standing::Active) {
-            return Err(Error::HasAccount);
-        }
-        if session.account.is_some() {
-            // The space belongs to the account that was here before.
-            return Err(Error::HasAccount);
-        }
+        // The space and the device of an account that was here before are that account's.
+        let had_account = session.account.is_some();
+        let keys = if had_account {
+            Keys::make(&mut rand::rng())
+        } else {
+            Keys::from_stored(&session.keys.to_stored())?
+        };
+        let device = had_account.then(|| DeviceSecret::make(&mut rand::rng()));
         let identity = IdentitySecret::make(&mut rand::rng());
         let inbox = ReceivingSecret::make(&mut rand::rng());
         let code = RecoveryCode::make(&mut rand::rng());
@@ -53,12 +56,13 @@ impl AccountHandle {
         let started: RegisterStarted = api.post(endpoint::REGISTER_START, None, &body).await?;
         let NewPassword { record, kek } = finish_registration(start, started.response.0, account).await?;
 
-        let Keys { keyring, root, space, .. } = &session.keys;
+        let Keys { keyring, root, space, .. } = &keys;
         let sign_in = code.sign_in_secret().public();
         let set = seal_set(record, &kek, &account, &identity, root, (&code.kek(), sign_in), keyring);
         drop::<PasswordKek>(kek);
         let today = self.alcove.core().clock.today();
-        let device = Device { keys: session.device.public(), added_day: today, revoked_day: None };
+        let public = device.as_ref().map_or_else(|| session.device.public(), DeviceSecret::public);
+        let listed = Device { keys: public, added_day: today, revoked_day: None };
         let state = AccountState {
             account,
             version: 1,
@@ -66,7 +70,7 @@ impl AccountHandle {
             identity: identity.public(),
             minimum_protocol: PROTOCOL,
             private_space: *space,
-            devices: vec![device],
+            devices: vec![listed],
             inbox: inbox.public(),
             epoch: root.epoch(),
             root_commitment: root.commitment(&account),
@@ -94,10 +98,9 @@ impl AccountHandle {
             code_confirmed: false,
             view_confirmed: true,
         };
-        let stored_keys = session.keys.to_stored();
         let attachment = Attachment {
-            keys: Keys::from_stored(&stored_keys)?,
-            device: None,
+            keys,
+            device,
             account: stored,
             local: LocalData::Merge,
             inbox: Some(inbox),
