@@ -94,7 +94,7 @@ async fn two_histories_are_found_out_kept_and_joined_on_request() {
     }
     let incident = tablet.alcove.incidents().await.unwrap().remove(0);
     assert_eq!((incident.kind, incident.count, incident.evidence.len()), (IncidentKind::Fork, 3, 64));
-    assert!(incident.detail.contains("parted after commit"), "{}", incident.detail);
+    assert!(incident.detail.contains("part after commit"), "{}", incident.detail);
 
     let report = tablet.alcove.sync().merge_fork().await.unwrap();
     assert!(report.complete && report.merged >= 1, "{report:?}");

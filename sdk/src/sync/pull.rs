@@ -435,7 +435,7 @@ pub(super) fn slots(tx: &Tx<'_>, chain: &Chain, kept: Option<Slots>) -> Result<S
 }
 
 /// A place as a sealed value.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Place32(pub(crate) u64, pub(crate) [u8; 32]);
 
 pub(super) fn place(tip: Tip) -> Place {

@@ -24,6 +24,9 @@ use crate::local::Tx;
 use crate::local::log::Logged;
 use crate::local::records::{GONE, Version};
 
+/// A fork that was looked into: our newest place, and theirs.
+const FORK: &str = "fork";
+
 impl Run<'_> {
     /// The server's chain ends before ours, or is another one.
     pub(super) async fn behind_or_forked(
@@ -88,27 +91,31 @@ impl Run<'_> {
 
     /// Another history. If its commits say that ours was joined into it, that is the end of it; if not, the user decides.
     async fn forked(&mut self, chain: &Chain, theirs: Place, violation: Violation) -> Result<Ended> {
-        let common = self.common_place(chain, theirs).await?;
         let ours = chain.at();
-        if common == ours.seq && common > 0 {
-            // It does continue ours, but not through a place that is known from elsewhere.
-            return Err(self.violated(&violation, vec![]).await);
+        let both = [ours, theirs].map(|place| Place32(place.seq, *place.head.as_bytes()));
+        let known: Option<[Place32; 2]> = self.core().local.write(|tx| tx.value(FORK)).await?;
+        // The same as before: everything on the server's branch was looked through then.
+        if known.as_ref() != Some(&both) {
+            let common = self.common_place(chain, theirs).await?;
+            if common == ours.seq && common > 0 {
+                // It does continue ours, but not through a place that is known from elsewhere.
+                return Err(self.violated(&violation, vec![]).await);
+            }
+            let accepted = self.pull_branch(chain, common).await?;
+            if accepted.commits.iter().any(|commit| commit.header.joined.contains(&ours)) {
+                self.join_branches(chain, accepted, common, false).await?;
+                return Ok(Ended::Again);
+            }
+            self.forget_pull().await?;
+            self.core().local.write(move |tx| tx.set_value(FORK, &both)).await?;
         }
-        let accepted = self.pull_branch(chain, common).await?;
-        if accepted.commits.iter().any(|commit| commit.header.joined.contains(&ours)) {
-            self.join_branches(chain, accepted, common, false).await?;
-            return Ok(Ended::Again);
-        }
-        self.forget_pull().await?;
-        self.incident(
-            IncidentKind::Fork,
-            format!(
-                "{violation}; they parted after commit {common}: ours is {}, theirs {}",
-                ours.head, theirs.head
-            ),
-            [*ours.head.as_bytes(), *theirs.head.as_bytes()].concat(),
-        )
-        .await?;
+        let (seq, our_head, their_head) = (ours.seq, ours.head, theirs.head);
+        let detail = format!(
+            "{violation}: after commit {seq} ours is {our_head}, of {} theirs is {their_head}",
+            theirs.seq
+        );
+        let evidence = [*our_head.as_bytes(), *their_head.as_bytes()].concat();
+        self.incident(IncidentKind::Fork, detail, evidence).await?;
         Err(Error::Incident(IncidentKind::Fork))
     }
 
